@@ -1,0 +1,1 @@
+"""What crosses a boundary between rooms, processes or releases. Pydantic and plain constants; no pandas."""

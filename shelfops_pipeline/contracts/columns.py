@@ -1,0 +1,80 @@
+"""Column names and enumerations that more than one room uses. No other module spells them as string literals."""
+
+from enum import StrEnum
+from typing import Final
+
+STORE_ID: Final = "store_id"
+ITEM_ID: Final = "item_id"
+DATE: Final = "date"
+TS: Final = "ts"
+QUANTITY: Final = "quantity"
+UNIT_PRICE: Final = "unit_price"
+ON_PROMOTION: Final = "on_promotion"
+TRANSACTION_ID: Final = "transaction_id"
+
+# Long covariate table: one row per (date, scope, name).
+NAME: Final = "name"
+VALUE: Final = "value"
+KNOWN_FUTURE: Final = "known_future"
+# Calendar table.
+SCOPE: Final = "scope"
+KIND: Final = "kind"
+
+# Reserved covariate names: the planner can change them in a what-if, and the panel gives them a meaning.
+PRICE: Final = "price"
+OPEN: Final = "open"
+HOLIDAY: Final = "holiday"
+RESERVED_CHANNELS: Final = (OPEN, ON_PROMOTION, PRICE, HOLIDAY)
+
+# Inventory table.
+ON_HAND: Final = "on_hand"
+ON_ORDER: Final = "on_order"
+LEAD_TIME_DAYS: Final = "lead_time_days"
+LEAD_TIME_SD: Final = "lead_time_sd"
+
+# Forecast table.
+MEAN: Final = "mean"
+POINT: Final = "point"
+QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
+QUANTILE_COLUMNS: Final = ("q05", "q25", "q50", "q75", "q95")
+FORECAST_COLUMNS: Final = (STORE_ID, ITEM_ID, DATE, MEAN, POINT, *QUANTILE_COLUMNS)
+ORIGIN: Final = "origin"
+MODEL: Final = "model"
+ACTUAL: Final = "y"
+BACKTEST_COLUMNS: Final = (*FORECAST_COLUMNS, ORIGIN, MODEL, ACTUAL)
+
+# Quarantine table.
+REASON: Final = "reason"
+SOURCE: Final = "source"
+LINE: Final = "line"
+
+
+class Tier(StrEnum):
+    """How much history a model needs."""
+
+    COLD_START = "cold_start"
+    PRODUCTION = "production"
+
+
+class Grain(StrEnum):
+    """Length of one period; one per retailer."""
+
+    DAY = "day"
+    WEEK = "week"
+
+
+class Metric(StrEnum):
+    """The loss for which the `point` column is optimal."""
+
+    MAE = "mae"
+    RMSE = "rmse"
+    RMSLE = "rmsle"
+    RMSPE = "rmspe"
+
+
+class Status(StrEnum):
+    """Where a model version stands in its life."""
+
+    CANDIDATE = "candidate"
+    CHAMPION = "champion"
+    ARCHIVED = "archived"

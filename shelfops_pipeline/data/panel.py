@@ -1,0 +1,153 @@
+"""The dense panel: `[series x time]` arrays with a mask that keeps "no demand" apart from "nobody knows"."""
+
+import json
+from dataclasses import dataclass, field, replace
+from datetime import date
+from enum import IntEnum
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shelfops_pipeline.contracts.columns import Grain
+
+Floats = NDArray[np.float32]
+Codes = NDArray[np.int32]
+
+
+class State(IntEnum):
+    """Why a cell of the panel holds a demand, or does not."""
+
+    OBSERVED = 0
+    NOT_LISTED = 1  # before the first or after the last day on sale, or no price
+    CLOSED = 2
+    STOCKOUT = 3  # known to be out of stock: demand is censored
+    UNKNOWN = 4  # the feed is silent: neither demand nor its absence is known
+    FUTURE = 5
+
+
+@dataclass(frozen=True)
+class Static:
+    """A static attribute: a code per series into its categories (-1: unknown)."""
+
+    codes: Codes
+    categories: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A retailer's history and known future.
+
+    Shapes: S series, T = n_observed + known-future periods. `demand` is NaN wherever `state` is not OBSERVED.
+    """
+
+    dataset: str
+    grain: Grain
+    store_ids: NDArray[np.str_]
+    item_ids: NDArray[np.str_]
+    dates: NDArray[np.datetime64]
+    """[T], one per period; a week is named by its first day."""
+    n_observed: int
+    """Periods up to and including the last with transactions; the rest is known future."""
+    demand: Floats
+    state: NDArray[np.uint8]
+    channels: dict[str, Floats] = field(default_factory=dict)
+    """Known-future channels [S, T]: open, on_promotion, price, holiday (kind code), named covariates. NaN: unknown."""
+    past: dict[str, Floats] = field(default_factory=dict)
+    """Channels known only up to the origin [S, T]."""
+    static: dict[str, Static] = field(default_factory=dict)
+    holiday_kinds: tuple[str, ...] = ()
+    """Kinds of holiday; code k of the holiday channel is kind k-1, code 0 is none."""
+
+    @property
+    def n_series(self) -> int:
+        return len(self.store_ids)
+
+    @property
+    def n_periods(self) -> int:
+        return len(self.dates)
+
+    @property
+    def last_observed(self) -> date:
+        return self.dates[self.n_observed - 1].astype("datetime64[D]").item()
+
+    def as_of(self, origin: int, horizon: int) -> Self:
+        """The panel as it was known when period `origin` had just ended: later demand is hidden, later known-future
+        channels are kept for `horizon` periods. What comes after cannot be reached from the result.
+        """
+        end = min(origin + 1 + horizon, self.n_periods)
+        demand = np.array(self.demand[:, :end])
+        state = np.array(self.state[:, :end])
+        demand[:, origin + 1 :] = np.nan
+        state[:, origin + 1 :] = State.FUTURE
+        past = {k: np.array(v[:, :end]) for k, v in self.past.items()}
+        for values in past.values():
+            values[:, origin + 1 :] = np.nan
+        return replace(
+            self,
+            dates=self.dates[:end],
+            n_observed=origin + 1,
+            demand=demand,
+            state=state,
+            channels={k: v[:, :end] for k, v in self.channels.items()},
+            past=past,
+        )
+
+    def take(self, rows: NDArray[np.intp] | slice) -> Self:
+        """The panel of some of its series."""
+        return replace(
+            self,
+            store_ids=self.store_ids[rows],
+            item_ids=self.item_ids[rows],
+            demand=self.demand[rows],
+            state=self.state[rows],
+            channels={k: v[rows] for k, v in self.channels.items()},
+            past={k: v[rows] for k, v in self.past.items()},
+            static={k: Static(s.codes[rows], s.categories) for k, s in self.static.items()},
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write one .npy per array and a JSON of the rest, so that `load` can memory-map."""
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {"demand": self.demand, "state": self.state, "dates": self.dates}
+        arrays |= {f"channel.{k}": v for k, v in self.channels.items()}
+        arrays |= {f"past.{k}": v for k, v in self.past.items()}
+        arrays |= {f"static.{k}": s.codes for k, s in self.static.items()}
+        for name, values in arrays.items():
+            np.save(folder / f"{name}.npy", values, allow_pickle=False)
+        meta = {
+            "dataset": self.dataset,
+            "grain": self.grain.value,
+            "store_ids": self.store_ids.tolist(),
+            "item_ids": self.item_ids.tolist(),
+            "n_observed": self.n_observed,
+            "channels": list(self.channels),
+            "past": list(self.past),
+            "static": {k: list(s.categories) for k, s in self.static.items()},
+            "holiday_kinds": list(self.holiday_kinds),
+        }
+        (folder / "panel.json").write_text(json.dumps(meta))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Open a saved panel, memory-mapped: arrays are read when touched."""
+        meta = json.loads((folder / "panel.json").read_text())
+
+        def read(name: str) -> NDArray:  # type: ignore[type-arg]
+            return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+
+        return cls(
+            dataset=meta["dataset"],
+            grain=Grain(meta["grain"]),
+            store_ids=np.array(meta["store_ids"], dtype=np.str_),
+            item_ids=np.array(meta["item_ids"], dtype=np.str_),
+            dates=np.array(read("dates")),
+            n_observed=meta["n_observed"],
+            demand=read("demand"),
+            state=read("state"),
+            channels={k: read(f"channel.{k}") for k in meta["channels"]},
+            past={k: read(f"past.{k}") for k in meta["past"]},
+            static={k: Static(np.array(read(f"static.{k}")), tuple(c)) for k, c in meta["static"].items()},
+            holiday_kinds=tuple(meta["holiday_kinds"]),
+        )

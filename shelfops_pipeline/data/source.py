@@ -1,0 +1,64 @@
+"""Where a retailer's data comes from: the one interface behind files, SQL and the simulated retailer.
+
+The canonical tables (DESIGN: Data) are pandas frames:
+
+- transactions: ts (datetime64[ns], midnight for daily rows), store_id, item_id (category), quantity (float; < 0 is a
+  return), and where known unit_price, on_promotion, transaction_id; `source` and `line` say where each row was read.
+- stores: store_id + static attributes; items: item_id + static attributes (`category` is the one used for likes;
+  cost, price, supplier_id, case_pack, minimum_order, shelf_life_days where known).
+- calendar: date, scope (`all` or `<store attribute>:<value>`), name, kind.
+- covariates: date, store_id?, item_id?, name, value, known_future. A missing id (NaN) means "all".
+  Reserved names: on_promotion (0/1), price, open (0/1).
+- inventory: date, store_id, item_id, on_hand, on_order, lead_time_days, lead_time_sd.
+- suppliers: supplier_id, order_weekdays (e.g. "0,3"), cutoff_hour.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Literal, Protocol
+
+import pandas as pd
+
+from shelfops_pipeline.contracts.columns import Grain
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Tables that describe the retailer rather than what happened in it."""
+
+    stores: pd.DataFrame
+    items: pd.DataFrame
+    calendar: pd.DataFrame
+    covariates: list[pd.DataFrame] = field(default_factory=list)
+    """One frame per covariate name (the long covariate table, split by name to stay small)."""
+    suppliers: pd.DataFrame | None = None
+
+
+class Source(Protocol):
+    """A retailer whose data can be read by date range. Reading raises DataError with file, column and remedy."""
+
+    name: str
+    grain: Grain
+    absence: Literal["zero", "missing"]
+    """What a listed item without a row means: no demand, or nobody knows."""
+
+    def span(self) -> tuple[date, date]:
+        """First and last date with transactions."""
+        ...
+
+    def transactions(self, start: date, end: date) -> pd.DataFrame:
+        """Raw transactions of start..end, both included."""
+        ...
+
+    def inventory(self, start: date, end: date) -> pd.DataFrame | None:
+        """Inventory snapshots of start..end, or None where the retailer has none."""
+        ...
+
+    def reference(self) -> Reference:
+        """Stores, items, calendar, covariates (past and known future) and suppliers."""
+        ...
+
+
+SourceFactory = Callable[[Path | None], Source]

@@ -1,0 +1,57 @@
+"""Every SHELFOPS_* variable of the pipeline: typed, documented, with its default. Nothing else reads the environment."""
+
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shelfops_pipeline.contracts.columns import Metric
+
+
+class Settings(BaseSettings):
+    """One deployment serves one retailer; these settings say which, and where its things live."""
+
+    model_config = SettingsConfigDict(env_prefix="SHELFOPS_", env_ignore_empty=True, frozen=True)
+
+    dataset: str = Field("simulated", description="Adapter name, or the path of a mapping YAML")
+    data: Path | None = Field(None, description="Directory with the retailer's files; not needed for `simulated`")
+    home: Path | None = Field(None, description="Where data, models and reports live; default .shelfops/<dataset>")
+    database_url: SecretStr | None = Field(None, description="PostgreSQL warehouse; unset: an embedded server in home")
+    redis_url: SecretStr | None = Field(None, description="Redis for cache and pub/sub; unset: none")
+    horizon: int = Field(28, ge=1, le=400, description="Periods to forecast")
+    metric: Metric = Field(Metric.MAE, description="The loss that the `point` column is optimal for")
+    tier: str = Field("auto", pattern="^(auto|cold_start|production)$", description="Which tiers to train")
+    start_date: date | None = Field(None, description="First partition; default: the adapter's first known date")
+    folds: int = Field(3, ge=1, le=24, description="Rolling-origin backtest folds")
+    seed: int = Field(7, description="Seed of every random choice")
+    effort: float = Field(1.0, gt=0, le=4, description="Training size relative to the default; less is faster")
+    max_quarantined_share: float = Field(0.05, ge=0, le=1, description="A larger share of bad rows fails the partition")
+    service_level: float = Field(0.95, gt=0.5, lt=1, description="Target probability of no stockout per order cycle")
+    simulated_stores: int = Field(10, ge=1)
+    simulated_items: int = Field(60, ge=1)
+    simulated_days: int = Field(730, ge=60)
+    dagster_database_url: SecretStr | None = Field(None, description="Dagster's own storage; unset: beside the warehouse")
+    mlflow_tracking_uri: str | None = Field(None, description="MLflow server; unset: a database store in home")
+
+    @cached_property
+    def root(self) -> Path:
+        """SHELFOPS_HOME as an absolute path."""
+        name = Path(self.dataset).stem
+        return (self.home or Path(".shelfops") / name).absolute()
+
+    @property
+    def artifacts(self) -> Path:
+        """Asset values: Parquet partitions, the panel, feature matrices."""
+        return self.root / "artifacts"
+
+    @property
+    def models(self) -> Path:
+        """Model versions, registry.json and champion.json."""
+        return self.root / "models"
+
+    @property
+    def reports(self) -> Path:
+        """Charts, cards and run reports."""
+        return self.root / "reports"
