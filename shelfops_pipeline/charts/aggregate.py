@@ -1,0 +1,91 @@
+"""Sums over forecasts that the charts and the model card share. Frames in, small frames out."""
+
+import numpy as np
+import pandas as pd
+
+from shelfops_pipeline.contracts.columns import ACTUAL, DATE, ITEM_ID, MODEL, ORIGIN, POINT, STORE_ID
+
+HORIZON = "horizon"
+WAPE = "wape"
+MAE = "mae"
+ROWS = "n"
+
+
+def scored(forecasts: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose actual is known, with dates as timestamps. Rows without one can be drawn but not scored."""
+    frame = forecasts.loc[forecasts[ACTUAL].notna() & forecasts[POINT].notna()]
+    return frame.assign(**{DATE: pd.to_datetime(frame[DATE]), ORIGIN: pd.to_datetime(frame[ORIGIN])})
+
+
+def period_days(dates: pd.Series) -> int:
+    """Length of one period in days: the smallest step between two dates (1 where there is one date only)."""
+    unique = np.sort(pd.to_datetime(dates).dropna().unique().astype("datetime64[D]"))
+    steps = np.diff(unique).astype(int)
+    return int(steps.min()) if steps.size else 1
+
+
+def with_horizon(frame: pd.DataFrame) -> pd.DataFrame:
+    """`frame` of `scored`, with the periods from origin to target."""
+    days = (frame[DATE] - frame[ORIGIN]).dt.days
+    return frame.assign(**{HORIZON: np.ceil(days / period_days(frame[DATE])).astype(int)})
+
+
+def errors_by(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """MAE and WAPE of the `point` column for each combination of `keys`, with the number of rows.
+
+    WAPE is the sum of absolute errors over the sum of actuals: NaN where nothing was sold.
+    """
+    parts = frame[keys].assign(error=(frame[POINT] - frame[ACTUAL]).abs(), actual=frame[ACTUAL].abs())
+    sums = parts.groupby(keys, observed=True, sort=True).agg(
+        error=("error", "sum"), actual=("actual", "sum"), n=("error", "size")
+    )
+    volume = sums["actual"].where(sums["actual"] > 0)
+    return pd.DataFrame({WAPE: sums["error"] / volume, MAE: sums["error"] / sums["n"], ROWS: sums["n"]}).reset_index()
+
+
+def errors_by_horizon(forecasts: pd.DataFrame) -> pd.DataFrame:
+    """Columns model, horizon, wape, mae, n."""
+    return errors_by(with_horizon(scored(forecasts)), [MODEL, HORIZON])
+
+
+def main_model(forecasts: pd.DataFrame) -> str | None:
+    """The model a chart is about: the ensemble, or the first one there is; None for an empty frame."""
+    from shelfops_pipeline.charts.theme import sort_models
+
+    models = sort_models(forecasts[MODEL].dropna().unique())
+    return models[0] if models else None
+
+
+def representative_series(frame: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """What a series is an example of → its (store, item): by volume, the least regular, and the hardest to forecast.
+
+    `frame` holds scored rows of one model. Each series is chosen once, so fewer series give fewer examples.
+    """
+    parts = frame[[STORE_ID, ITEM_ID]].assign(
+        error=(frame[POINT] - frame[ACTUAL]).abs(), actual=frame[ACTUAL], idle=frame[ACTUAL].le(0)
+    )
+    table = parts.groupby([STORE_ID, ITEM_ID], observed=True).agg(
+        error=("error", "sum"), actual=("actual", "sum"), idle=("idle", "mean")
+    )
+    by_volume = table.sort_values("actual", ascending=False, kind="stable")
+    sold = by_volume[by_volume["actual"] > 0]
+    chosen: dict[str, tuple[str, str]] = {}
+
+    def choose(label: str, order: pd.DataFrame) -> None:
+        for key in order.index:
+            if key not in chosen.values():
+                chosen[label] = key
+                return
+
+    def around(share: float) -> pd.DataFrame:
+        place = np.abs(np.arange(len(sold)) - share * (len(sold) - 1))
+        return sold.iloc[np.argsort(place, kind="stable")]
+
+    choose("highest volume", by_volume)
+    choose("upper-quartile volume", around(0.25))
+    choose("median volume", around(0.5))
+    choose("lower-quartile volume", around(0.75))
+    choose("most periods without demand", sold[sold["idle"] > 0].sort_values("idle", ascending=False, kind="stable"))
+    wape = (sold["error"] / sold["actual"]).sort_values(ascending=False, kind="stable")
+    choose("largest WAPE", sold.loc[wape.index])
+    return chosen

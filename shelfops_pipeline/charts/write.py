@@ -1,0 +1,144 @@
+"""Writes figures: HTML that opens offline (plotly.js and Inter inside), and a PNG beside it where a browser is found."""
+
+import base64
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from shelfops_pipeline.charts.theme import BACKGROUND, FONT, FONT_STACK, FONT_WEIGHTS, FONTS
+
+WIDTH: Final = 1200
+"""Pixels; a figure's own layout gives its height."""
+HOW_TO_GET_PNG: Final = "install Chromium (apt-get install chromium), or run `kaleido_get_chrome`"
+
+_log = structlog.get_logger(__name__)
+
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+{fonts}
+body {{ margin: 0; background: {background}; font-family: {stack}; }}
+#chart {{ max-width: 1400px; margin: 0 auto; padding: 8px 16px; }}
+</style>
+<script>{plotly_js}</script>
+</head>
+<body>
+<div id="chart"></div>
+<script>
+const figure = {figure};
+const draw = () => Plotly.newPlot("chart", figure.data, figure.layout, {config});
+// Plotly measures labels when it draws, so the font has to be there first.
+Promise.all({loads}.map((font) => document.fonts.load(font))).then(draw, draw);
+</script>
+</body>
+</html>
+"""
+
+
+@cache
+def font_css() -> str:
+    """The @font-face rules with Inter inside, for pages that must show it offline."""
+    rule = "@font-face {{ font-family: '{}'; font-weight: {}; src: url(data:font/woff2;base64,{}) format('woff2'); }}"
+    return "\n".join(
+        rule.format(FONT, weight, base64.b64encode((FONTS / f"{name}.woff2").read_bytes()).decode())
+        for weight, name in FONT_WEIGHTS.items()
+    )
+
+
+def figure_html(fig: Any) -> str:
+    """`fig` as one HTML page that needs nothing from the network."""
+    import json
+    from html import escape
+
+    from plotly.offline import get_plotlyjs
+
+    title = fig.layout.title.text or "ShelfOps"
+    return _PAGE.format(
+        title=escape(f"{title} · ShelfOps"),
+        fonts=font_css(),
+        background=BACKGROUND,
+        stack=FONT_STACK,
+        plotly_js=get_plotlyjs(),
+        figure=fig.to_json(engine="json").replace("</", "<\\/"),
+        config=json.dumps({"responsive": True, "displaylogo": False}),
+        loads=json.dumps([f"{weight} 12px {FONT}" for weight in FONT_WEIGHTS]),
+    )
+
+
+def write_figure(fig: Any, path_html: Path) -> list[Path]:
+    """Write one figure; see `write_figures`."""
+    return write_figures({path_html: fig})
+
+
+def write_figures(figures: Mapping[Path, Any]) -> list[Path]:
+    """Write each figure to its `.html` path and, where Chrome or Chromium is found, to a `.png` beside it.
+
+    Returns the paths written. One browser draws all PNGs. A PNG that cannot be drawn is logged, never fatal.
+    """
+    for path, fig in figures.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(figure_html(fig), encoding="utf-8")
+    return [*figures, *_write_pngs(figures)]
+
+
+@cache
+def browser_path() -> str | None:
+    """The Chrome or Chromium that draws PNGs (BROWSER_PATH, Kaleido's own download, or the system's); None if none.
+
+    Its absence is logged once per process.
+    """
+    from choreographer.browsers.chromium import Chromium
+
+    found = Chromium.find_browser(skip_local=False)
+    if found is None:
+        _log.warning("charts.png_skipped", reason="no Chrome or Chromium found", remedy=HOW_TO_GET_PNG)
+    return found
+
+
+def _write_pngs(figures: Mapping[Path, Any]) -> list[Path]:
+    if not figures or browser_path() is None:
+        return []
+    import kaleido
+    from choreographer.errors import BrowserFailedError, ChromeNotFoundError
+
+    jobs = [
+        {
+            "fig": fig,
+            "path": path.with_suffix(".png"),
+            "opts": {"format": "png", "width": WIDTH, "height": fig.layout.height or 600, "scale": 2},
+        }
+        for path, fig in figures.items()
+    ]
+    # MathJax would come from a CDN. Chromium's sandbox stays off (Kaleido's default): it does not start as root with it.
+    options = {"mathjax": False, "timeout": 60, "browser_cls": _browser_with_inter()}
+    for job in jobs:
+        job["path"].unlink(missing_ok=True)
+    try:
+        errors = kaleido.write_fig_from_object_sync(jobs, kopts=options)
+    except (BrowserFailedError, ChromeNotFoundError, OSError, RuntimeError, TimeoutError) as error:
+        errors = (error,)
+    for error in errors or ():
+        _log.warning("charts.png_skipped", reason=f"{type(error).__name__}: {error}", remedy=HOW_TO_GET_PNG)
+    return [job["path"] for job in jobs if job["path"].is_file()]
+
+
+def _browser_with_inter() -> Any:
+    """Kaleido's Chromium, told by fontconfig about the bundled fonts.
+
+    Plotly turns a figure into PNG through an SVG image, where the page's web fonts do not apply; a system font does.
+    Without fontconfig (macOS, Windows) the PNG shows Inter where it is installed, and the next font of the stack where not.
+    """
+    from choreographer.browsers.chromium import Chromium
+
+    class ChromiumWithInter(Chromium):  # type: ignore[misc]
+        def get_env(self) -> dict[str, str]:
+            return {**super().get_env(), "FONTCONFIG_FILE": str(FONTS / "fonts.conf")}
+
+    return ChromiumWithInter

@@ -1,0 +1,1 @@
+"""Features: arrays in, arrays out, no I/O."""

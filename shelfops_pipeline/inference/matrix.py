@@ -1,0 +1,133 @@
+"""The model matrix: from the state at the origin and the known future to one row per (series, target period)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shelfops_pipeline.contracts.columns import HOLIDAY, ON_PROMOTION, OPEN, PRICE, RESERVED_CHANNELS
+from shelfops_pipeline.contracts.features import TierSpec, feature_names
+from shelfops_pipeline.inference import windows
+from shelfops_pipeline.inference.state import SeriesState
+
+Floats = NDArray[np.float32]
+
+
+def season_position(spec: TierSpec, dates: NDArray[np.datetime64]) -> NDArray[np.intp]:
+    """[n] position in the season: the weekday (Monday 0) of daily data, 0 of weekly data."""
+    if spec.season == 1:
+        return np.zeros(len(dates), dtype=np.intp)
+    return (dates.astype("datetime64[D]").astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
+
+
+def base_level(spec: TierSpec, state: SeriesState) -> Floats:
+    """[S, H] the reference level of each target period, never NaN.
+
+    The mean of the series for the target's season position (and promotion flag, where the tier has that much
+    history); where a series has none, its own level, else the level of its likes, moved by their seasonal deviation.
+    """
+    position = season_position(spec, state.target_dates)
+    layout = state.layout
+    fallback = state.scalar("fallback_level")[:, None]
+    likes = state.seasonal[:, layout.seasonal.index("category_seasonal")][:, position]
+    base = fallback + np.where(np.isfinite(likes), likes, 0)
+    plain = state.seasonal[:, layout.seasonal.index(f"seasonal_mean_{_plain_window(spec)}")][:, position]
+    base = np.where(np.isfinite(plain), plain, base)
+    if spec.base_on_promo:
+        table = state.seasonal_promo[:, layout.seasonal_promo.index(f"seasonal_promo_mean_{spec.base_window}")]
+        conditional = _by_promo(spec, state, table)
+        base = np.where(np.isfinite(conditional), conditional, base)
+    return np.maximum(base, 0).astype(np.float32)
+
+
+def _plain_window(spec: TierSpec) -> int:
+    return spec.base_window if spec.base_window in spec.seasonal_windows else max(spec.seasonal_windows)
+
+
+def _by_promo(spec: TierSpec, state: SeriesState, table: Floats) -> Floats:
+    """Look a [S, season, 2] table up for each target's season position and promotion flag: [S, H]."""
+    position = season_position(spec, state.target_dates)
+    promo = state.channel(ON_PROMOTION)[:, -spec.horizon :] > 0
+    return np.where(promo, table[:, position, 1], table[:, position, 0])
+
+
+def model_matrix(spec: TierSpec, state: SeriesState) -> Floats:
+    """[S, H, F] the model matrix, columns as in `feature_names(spec)`."""
+    columns = _lookups(spec, state) | _calendar(spec, state) | _channel_features(spec, state)
+    names = feature_names(spec)
+    out = np.empty((state.n_series, spec.horizon, len(names)), dtype=np.float32)
+    for j, name in enumerate(names):
+        out[:, :, j] = columns[name]
+    return out
+
+
+def _lookups(spec: TierSpec, state: SeriesState) -> dict[str, Floats]:
+    layout, position = state.layout, season_position(spec, state.target_dates)
+    columns: dict[str, Floats] = {name: state.scalars[:, i, None] for i, name in enumerate(layout.scalars)}
+    columns |= {name: state.seasonal[:, i][:, position] for i, name in enumerate(layout.seasonal)}
+    columns |= {name: _by_promo(spec, state, state.seasonal_promo[:, i]) for i, name in enumerate(layout.seasonal_promo)}
+    columns |= {name: state.by_horizon[:, i] for i, name in enumerate(layout.by_horizon)}
+    columns["base"] = base_level(spec, state)
+    return columns
+
+
+def _calendar(spec: TierSpec, state: SeriesState) -> dict[str, Floats]:
+    days = state.target_dates.astype("datetime64[D]")
+    months = days.astype("datetime64[M]")
+    day = (days - months).astype(np.int64) + 1
+    year_start = days.astype("datetime64[Y]").astype("datetime64[D]")
+    length = ((months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")).astype(np.int64)
+    values = {
+        "horizon": np.arange(1, spec.horizon + 1),
+        "weekday": season_position(spec, days),
+        "day_of_month": day,
+        "payday_distance": np.minimum.reduce([day - 1, np.abs(day - 16), length + 1 - day]),
+        "month": months.astype(np.int64) % 12 + 1,
+        "day_of_year": (days - year_start).astype(np.int64) + 1,
+    }
+    return {name: np.broadcast_to(v.astype(np.float32), (1, spec.horizon)) for name, v in values.items()}
+
+
+def _channel_features(spec: TierSpec, state: SeriesState) -> dict[str, Floats]:
+    near, cap = spec.short, spec.lead_in + 1
+    columns: dict[str, Floats] = {}
+    if ON_PROMOTION in spec.channels:
+        promo = state.channel(ON_PROMOTION) > 0
+        columns |= {
+            "promo": promo.astype(np.float32),
+            "promo_prev": windows.sum_before(promo, near),
+            "promo_next": windows.sum_after(promo, near),
+            "promo_ahead": np.broadcast_to(promo[:, -spec.horizon :].mean(1, keepdims=True), promo.shape),
+            "since_promo_start": np.minimum(windows.run_length(promo), cap),
+        }
+    if HOLIDAY in spec.channels:
+        holiday = state.channel(HOLIDAY)
+        columns |= {
+            "holiday": holiday,
+            "since_holiday": windows.since(holiday > 0, cap),
+            "until_holiday": windows.until(holiday > 0, cap),
+        }
+    if OPEN in spec.channels:
+        closed = state.channel(OPEN) == 0
+        columns |= {
+            "closed_prev": windows.sum_before(closed, near),
+            "closed_next": windows.sum_after(closed, near),
+            "since_closed": windows.since(closed, cap),
+            "until_closed": windows.until(closed, cap),
+            "closed_run": windows.last_run_length(closed),
+        }
+    if PRICE in spec.channels:
+        price = state.channel(PRICE)
+        columns["price"] = price
+        for name in ("mean", "max", "last"):
+            columns[f"price_to_{name}"] = _ratio(price, state.scalar(f"price_{name}")[:, None])
+    for name in spec.channels:
+        if name not in RESERVED_CHANNELS:
+            values = state.channel(name)
+            columns[f"cov_{name}"] = values
+            columns[f"cov_{name}_prev"] = windows.mean_before(values, near)
+            columns[f"cov_{name}_next"] = windows.mean_after(values, near)
+    return {name: values[:, -spec.horizon :] for name, values in columns.items()}
+
+
+def _ratio(values: Floats, reference: Floats) -> Floats:
+    reference = np.broadcast_to(reference, values.shape)
+    return np.divide(values, reference, out=np.full_like(values, np.nan), where=reference > 0)

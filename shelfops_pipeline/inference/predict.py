@@ -1,0 +1,115 @@
+"""`predict_demand()`: the one inference function behind the graph, the command line and the API."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shelfops_pipeline.contracts.bundle import CALIBRATION, MANIFEST, Manifest, Transform
+from shelfops_pipeline.contracts.columns import Metric
+from shelfops_pipeline.contracts.features import TierSpec
+from shelfops_pipeline.inference import calibration as cal
+from shelfops_pipeline.inference.backends import Backend, NativeBackend
+from shelfops_pipeline.inference.calibration import Calibration
+from shelfops_pipeline.inference.matrix import base_level, model_matrix
+from shelfops_pipeline.inference.sequence import Scales, decoder_inputs, demand_from_output, static_inputs
+from shelfops_pipeline.inference.state import Layout, SeriesState
+
+Floats = NDArray[np.float32]
+
+_BLOCK = 4096  # series per block: bounds the model matrix to a few hundred MB at any number of series
+
+
+@dataclass(frozen=True)
+class Members:
+    """The fitted ensemble members of a tier, before calibration."""
+
+    spec: TierSpec
+    transform: Transform
+    channel_scales: Scales
+    backend: Backend
+
+    def predict(self, state: SeriesState) -> dict[str, Floats]:
+        """Expected demand by member, [S, H] each, in units; 0 on closed periods."""
+        parts = [self._block(state.take(slice(i, i + _BLOCK))) for i in range(0, state.n_series, _BLOCK)]
+        return {name: np.concatenate([p[name] for p in parts]) for name in ("xgboost", "lstm")}
+
+    def _block(self, state: SeriesState) -> dict[str, Floats]:
+        closed = state.closed()
+        rows = model_matrix(self.spec, state)
+        margin = self.backend.xgboost(rows.reshape(-1, rows.shape[2])).reshape(rows.shape[:2])
+        if self.transform == "log":
+            margin = np.expm1(np.maximum(margin + base_level(self.spec, state), 0))
+        decoder = decoder_inputs(self.spec, state, self.transform, self.channel_scales)
+        output = self.backend.lstm(state.encoder, decoder, static_inputs(self.spec, state))
+        lstm = demand_from_output(self.spec, state, self.transform, output)
+        return {"xgboost": np.where(closed, 0, np.maximum(margin, 0)), "lstm": np.where(closed, 0, lstm)}
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A calibrated ensemble, ready to predict."""
+
+    version: str
+    members: Members
+    calibration: Calibration
+
+    @property
+    def spec(self) -> TierSpec:
+        return self.members.spec
+
+    @classmethod
+    def of(cls, manifest: Manifest, calibration: Calibration, backend: Backend) -> Self:
+        members = Members(manifest.spec, manifest.transform, manifest.channel_scales, backend)
+        return cls(manifest.version, members, calibration)
+
+    @classmethod
+    def load_native(cls, folder: Path) -> Self:
+        """A bundle with its native models."""
+        manifest = Manifest.model_validate_json((folder / MANIFEST).read_text())
+        calibration = Calibration.from_json((folder / CALIBRATION).read_text())
+        return cls.of(manifest, calibration, NativeBackend.load(folder))
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """S series, H periods, in units of demand per period."""
+
+    dates: NDArray[np.datetime64]
+    """[H]"""
+    mean: Floats
+    """[S, H] expected demand, for sums and orders."""
+    point: Floats
+    """[S, H] optimal for the declared metric."""
+    quantiles: Floats
+    """[S, H, 5] at contracts.columns.QUANTILES."""
+    members: dict[str, Floats]
+    """[S, H] by ensemble member, uncalibrated."""
+
+
+def predict_demand(model: ServedModel, state: SeriesState, metric: Metric = Metric.MAE) -> Forecast:
+    """Forecast every series and period of the state.
+
+    Raises ValueError when the state was made for another layout than the model's.
+    """
+    check_layout(model.spec, state)
+    members = model.members.predict(state)
+    return calibrated(model.calibration, state, members, metric)
+
+
+def calibrated(calibration: Calibration, state: SeriesState, members: dict[str, Floats], metric: Metric) -> Forecast:
+    """The calibrated forecast from the members' expected demand."""
+    classes = cal.demand_class(state)
+    open_ = ~state.closed()
+    mean = calibration.mean(calibration.blend(members, classes), classes) * open_
+    levels = calibration.levels(mean, classes) * open_[..., None]
+    point = cal.point(levels, mean, metric)
+    return Forecast(state.target_dates, mean, point, cal.published(levels), members)
+
+
+def check_layout(spec: TierSpec, state: SeriesState) -> None:
+    """Raises ValueError unless the state has the arrays that `spec` describes."""
+    if state.layout != Layout.of(spec):
+        raise ValueError(f"state was made for other features than the {spec.tier} model's")

@@ -1,0 +1,102 @@
+"""Inputs of the LSTM: encoder over the past, decoder over the known future, static codes; and its output's meaning."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shelfops_pipeline.contracts.bundle import Transform
+from shelfops_pipeline.contracts.columns import HOLIDAY, OPEN, PRICE
+from shelfops_pipeline.contracts.features import TierSpec
+from shelfops_pipeline.inference.matrix import base_level, season_position
+from shelfops_pipeline.inference.state import SeriesState
+
+Floats = NDArray[np.float32]
+Scales = dict[str, tuple[float, float]]
+
+_CALENDAR = 5
+_CLIP = 8.0  # standard deviations; keeps one absurd input from saturating the network
+
+
+def decoder_width(spec: TierSpec) -> int:
+    """Number of decoder inputs per target period."""
+    return _CALENDAR + 1 + len(spec.seasonal_windows) + (1 if spec.last_year else 0) + len(spec.channels)
+
+
+def decoder_inputs(spec: TierSpec, state: SeriesState, transform: Transform, scales: Scales) -> Floats:
+    """[S, H, decoder_width] calendar, levels relative to the series' own scale, and standardised channels."""
+    position = season_position(spec, state.target_dates)
+    parts = [*_calendar(spec, state), _relative(base_level(spec, state), state, transform)]
+    parts += [
+        _relative(state.seasonal[:, state.layout.seasonal.index(f"seasonal_mean_{w}")][:, position], state, transform)
+        for w in spec.seasonal_windows
+    ]
+    if spec.last_year:
+        parts.append(_relative(state.by_horizon[:, state.layout.by_horizon.index("last_year_week")], state, transform))
+    prices = state.scalar("price_mean")
+    parts += [channel_input(name, state.channel(name), prices, scales)[:, -spec.horizon :] for name in spec.channels]
+    shape = (state.n_series, spec.horizon)
+    return np.stack([np.broadcast_to(p, shape) for p in parts], axis=2).astype(np.float32)
+
+
+def channel_input(name: str, values: Floats, price_mean: Floats, scales: Scales) -> Floats:
+    """A channel as a network input: flags as they are, price relative to its mean, others standardised; unknown is 0,
+    which is each input's neutral value (off, at the mean)."""
+    if name == OPEN:
+        values = 1 - values
+    elif name == HOLIDAY:
+        values = np.where(np.isfinite(values), values > 0, np.nan)
+    elif name == PRICE:
+        mean = price_mean[:, None]
+        values = np.divide(values, mean, out=np.full(values.shape, np.nan, np.float32), where=mean > 0) - 1
+    elif name in scales:
+        center, spread = scales[name]
+        values = (values - center) / spread
+    return np.clip(np.where(np.isfinite(values), values, 0), -_CLIP, _CLIP).astype(np.float32)
+
+
+def static_inputs(spec: TierSpec, state: SeriesState) -> NDArray[np.int32]:
+    """[S, n_static] category codes shifted by one: 0 is unknown."""
+    codes = np.stack([state.scalar(f"static_{name}") for name in spec.static], axis=1)
+    return (np.where(np.isfinite(codes), codes, -1) + 1).astype(np.int32)
+
+
+def demand_from_output(spec: TierSpec, state: SeriesState, transform: Transform, output: Floats) -> Floats:
+    """[S, H] expected demand from the network's output: a deviation from the base in the series' own scale."""
+    return demand_from_reference(*reference(spec, state, transform), transform, output)
+
+
+def reference(spec: TierSpec, state: SeriesState, transform: Transform) -> tuple[Floats, Floats]:
+    """([S, H] reference, [S, 1] spread): what the output is relative to. log: base and the series' spread, both
+    log1p(units); count: a positive level in units, and 1."""
+    base = base_level(spec, state)
+    if transform == "log":
+        return base, state.scalar("spread")[:, None]
+    level = np.maximum(state.scalar("fallback_level"), 0)[:, None]
+    return (0.5 * base + 0.5 * level + 0.02).astype(np.float32), np.ones((state.n_series, 1), np.float32)
+
+
+def demand_from_reference(ref: Floats, spread: Floats, transform: Transform, output: Floats) -> Floats:
+    """Demand in units for an output relative to (ref, spread)."""
+    output = np.clip(output, -10, 10)
+    if transform == "log":
+        return np.expm1(np.maximum(ref + spread * output, 0)).astype(np.float32)
+    return (ref * np.exp(output)).astype(np.float32)
+
+
+def relative_level(level: Floats, center: Floats, spread: Floats, transform: Transform) -> Floats:
+    """Demand on the series' own scale, in spreads from its centre; unknown is 0, "as usual"."""
+    scaled = level if transform == "log" else np.log(np.maximum(level, 0) + 0.5)
+    relative = (scaled - center) / spread
+    return np.clip(np.where(np.isfinite(relative), relative, 0), -_CLIP, _CLIP).astype(np.float32)
+
+
+def _relative(level: Floats, state: SeriesState, transform: Transform) -> Floats:
+    center, spread = state.scalar("center")[:, None], state.scalar("spread")[:, None]
+    return relative_level(level, center, spread, transform)
+
+
+def _calendar(spec: TierSpec, state: SeriesState) -> list[Floats]:
+    days = state.target_dates.astype("datetime64[D]")
+    year = 2 * np.pi * (days - days.astype("datetime64[Y]").astype("datetime64[D]")).astype(np.int64) / 365.25
+    week = 2 * np.pi * season_position(spec, days) / max(spec.season, 1)
+    ahead = np.arange(1, spec.horizon + 1) / spec.horizon
+    return [v[None].astype(np.float32) for v in (np.sin(week), np.cos(week), np.sin(year), np.cos(year), ahead)]

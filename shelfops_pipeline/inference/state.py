@@ -1,0 +1,146 @@
+"""What is known of a set of series at one origin: the input of every prediction.
+
+A `SeriesState` is made once per origin from the panel (`features.state`), published per series with the forecasts, and
+turned into model inputs by `inference.matrix` and `inference.sequence`. Overriding a known-future channel (a what-if)
+changes `channels` only; nothing has to be recomputed from history.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shelfops_pipeline.contracts.columns import OPEN, Grain
+from shelfops_pipeline.contracts.features import TierSpec, feature_list
+
+Floats = NDArray[np.float32]
+
+# Scalars that the model matrix does not hold but that its computation, or the LSTM's scaling, needs.
+INTERNAL_SCALARS = ("fallback_level", "likes_level", "center", "spread", "price_mean", "price_max", "price_last")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names and shapes of a tier's state, in the order in which `pack` writes them."""
+
+    scalars: tuple[str, ...]
+    seasonal: tuple[str, ...]
+    seasonal_promo: tuple[str, ...]
+    by_horizon: tuple[str, ...]
+    channels: tuple[str, ...]
+    season: int
+    horizon: int
+    window: int
+    encoder: tuple[int, int]
+
+    @classmethod
+    def of(cls, spec: TierSpec) -> Self:
+        features = feature_list(spec, log=True)
+
+        def named(source: str) -> tuple[str, ...]:
+            return tuple(f.name for f in features if f.source == source)
+
+        return cls(
+            scalars=named("scalar") + INTERNAL_SCALARS,
+            seasonal=named("seasonal"),
+            seasonal_promo=named("seasonal_promo"),
+            by_horizon=named("by_horizon"),
+            channels=spec.channels,
+            season=spec.season,
+            horizon=spec.horizon,
+            window=spec.lead_in + spec.horizon,
+            encoder=(spec.encoder_length, 2 + len(spec.channels)),
+        )
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Array name -> shape without the series axis."""
+        return {
+            "scalars": (len(self.scalars),),
+            "seasonal": (len(self.seasonal), self.season),
+            "seasonal_promo": (len(self.seasonal_promo), self.season, 2),
+            "by_horizon": (len(self.by_horizon), self.horizon),
+            "channels": (len(self.channels), self.window),
+            "encoder": self.encoder,
+        }
+
+
+@dataclass(frozen=True)
+class SeriesState:
+    """Arrays over S series; see `Layout.shapes` for the other axes. NaN means unknown."""
+
+    layout: Layout
+    grain: Grain
+    origin: np.datetime64
+    """The last observed period."""
+    scalars: Floats
+    seasonal: Floats
+    seasonal_promo: Floats
+    by_horizon: Floats
+    channels: Floats
+    encoder: Floats
+
+    @property
+    def n_series(self) -> int:
+        return len(self.scalars)
+
+    @property
+    def target_dates(self) -> NDArray[np.datetime64]:
+        """[H] the forecast periods; a week is named by its first day."""
+        step = 7 if self.grain is Grain.WEEK else 1
+        ahead = (np.arange(1, self.layout.horizon + 1) * step).astype("timedelta64[D]")
+        return self.origin.astype("datetime64[D]") + ahead
+
+    def scalar(self, name: str) -> Floats:
+        """[S]"""
+        return self.scalars[:, self.layout.scalars.index(name)]
+
+    def channel(self, name: str) -> Floats:
+        """[S, lead_in + H]"""
+        return self.channels[:, self.layout.channels.index(name)]
+
+    def closed(self) -> NDArray[np.bool_]:
+        """[S, H] target periods known to be closed."""
+        if OPEN not in self.layout.channels:
+            return np.zeros((self.n_series, self.layout.horizon), dtype=bool)
+        return self.channel(OPEN)[:, -self.layout.horizon :] == 0
+
+    def take(self, rows: NDArray[np.intp] | slice) -> Self:
+        """The state of some of the series."""
+        arrays = {name: getattr(self, name)[rows] for name in self.layout.shapes}
+        return replace(self, **arrays)
+
+    def override(self, row: int, changes: Mapping[str, Sequence[tuple[int, float]]]) -> None:
+        """Set known-future channels of one series in place: channel -> [(horizon 1..H, value)].
+
+        Raises KeyError for a channel that the model does not know.
+        """
+        lead_in = self.layout.window - self.layout.horizon
+        for name, values in changes.items():
+            channel = self.layout.channels.index(name) if name in self.layout.channels else None
+            if channel is None:
+                raise KeyError(name)
+            for h, value in values:
+                self.channels[row, channel, lead_in + h - 1] = value
+
+    def pack(self) -> list[bytes]:
+        """One little-endian float32 payload per series."""
+        flat = [getattr(self, name).reshape(self.n_series, -1) for name in self.layout.shapes]
+        return [row.tobytes() for row in np.concatenate(flat, axis=1).astype("<f4")]
+
+    @classmethod
+    def unpack(cls, spec: TierSpec, origin: np.datetime64, payloads: Sequence[bytes]) -> Self:
+        """Inverse of `pack`. Raises ValueError when a payload does not have the layout's size."""
+        layout = Layout.of(spec)
+        sizes = [int(np.prod(shape)) for shape in layout.shapes.values()]
+        flat = np.stack([np.frombuffer(p, dtype="<f4") for p in payloads])
+        if flat.shape[1] != sum(sizes):
+            raise ValueError(f"payload holds {flat.shape[1]} numbers, the layout {sum(sizes)}")
+        parts = np.split(flat, np.cumsum(sizes)[:-1], axis=1)
+        arrays = {
+            name: part.reshape(len(payloads), *shape).copy()
+            for (name, shape), part in zip(layout.shapes.items(), parts, strict=True)
+        }
+        return cls(layout=layout, grain=spec.grain, origin=origin, **arrays)

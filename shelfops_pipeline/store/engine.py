@@ -1,0 +1,93 @@
+"""Open the warehouse, and take its cross-process locks."""
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from sqlalchemy import URL, Engine, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from shelfops_pipeline.errors import ShelfOpsError
+
+DRIVER: Final = "postgresql+psycopg"
+CONNECT_SECONDS: Final = 5
+_SPELLINGS: Final = ("postgres", "postgresql", DRIVER)
+
+log = logging.getLogger(__name__)
+
+
+def warehouse_url(url: str) -> URL:
+    """Parse `url` and name the driver: SQLAlchemy 2.1 changed what a bare `postgresql://` means.
+
+    Raises ShelfOpsError for anything that is not a PostgreSQL URL; the message never repeats the URL, which may
+    hold a password.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ShelfOpsError(
+            "The database URL cannot be read; expected postgresql://user@host:5432/database"
+        ) from None
+    if parsed.drivername not in _SPELLINGS:
+        raise ShelfOpsError(f"The warehouse is PostgreSQL (postgresql://...), not {parsed.drivername!r}")
+    return parsed.set(drivername=DRIVER)
+
+
+def url_string(url: URL) -> str:
+    """The URL as another program needs it, password included: for child processes, never for logs."""
+    return url.render_as_string(hide_password=False)
+
+
+def for_database(url: str, database: str, drivername: str = DRIVER) -> str:
+    """The URL of another database on the same server."""
+    return url_string(warehouse_url(url).set(database=database, drivername=drivername))
+
+
+def describe(url: URL) -> str:
+    """Database and host, safe to print. Query parameters are left out: they can carry a password too."""
+    host = url.host or url.query.get("host") or "the local socket"
+    return f"{url.database or '(default database)'} on {host}{f':{url.port}' if url.port else ''}"
+
+
+def open_engine(url: str, *, application: str = "shelfops", check: bool = True) -> Engine:
+    """An engine for the warehouse at `url`; its pool notices connections that the server dropped.
+
+    With `check`, connects once, so that a wrong URL fails here with one clear line (ShelfOpsError) and not later.
+    """
+    parsed = warehouse_url(url)
+    engine = create_engine(
+        parsed,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": application},
+    )
+    if check:
+        try:
+            with engine.connect() as connection:
+                connection.execute(text("SELECT 1"))
+        except SQLAlchemyError as error:
+            engine.dispose()
+            reason = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()[0]
+            raise ShelfOpsError(
+                f"Cannot open the database {describe(parsed)}: {reason}. Is it running, and is SHELFOPS_DATABASE_URL right?"
+            ) from None
+    return engine
+
+
+def lock_key(name: str) -> int:
+    """A PostgreSQL advisory lock key for `name`: 63 bits of its SHA-256."""
+    return int.from_bytes(hashlib.sha256(f"shelfops:{name}".encode()).digest()[:8], "big") >> 1
+
+
+@contextmanager
+def advisory_lock(engine: Engine, name: str) -> Iterator[None]:
+    """Hold the warehouse-wide lock `name` for the block; other hosts wait. Released with its connection, so also
+    when this process dies."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": lock_key(name)})
+        try:
+            yield
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": lock_key(name)})

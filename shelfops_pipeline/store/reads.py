@@ -1,0 +1,133 @@
+"""What the API and the command line read from the warehouse. All values are bound, never pasted into SQL."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from sqlalchemy import ARRAY, Engine, Text, column, func, literal, select
+
+from shelfops_pipeline.contracts.columns import ITEM_ID, STORE_ID
+from shelfops_pipeline.store.records import (
+    ForecastRow,
+    OnlineFeatures,
+    OpenAlert,
+    QuarantinedRow,
+    Release,
+)
+from shelfops_pipeline.store.tables import (
+    AlertStatus,
+    demand_forecasts,
+    online_features as features,
+    quarantined_transactions,
+    releases,
+    stock_alerts,
+)
+
+SeriesKey = tuple[str, str]
+
+_FORECAST_COLUMNS: Final = tuple(demand_forecasts.c[name] for name in ForecastRow._fields)
+
+
+def latest_release(engine: Engine, dataset: str) -> Release | None:
+    """The release being served, or None before the first one is published."""
+    statement = (
+        select(releases)
+        .where(releases.c.dataset == dataset)
+        .order_by(releases.c.published_at.desc(), releases.c.release.desc())
+        .limit(1)
+    )
+    with engine.connect() as connection:
+        row = connection.execute(statement).mappings().first()
+    return None if row is None else Release(**row)
+
+
+def series_forecast(engine: Engine, release: str, store_id: str, item_id: str) -> list[ForecastRow]:
+    """The series' forecast in order of date; empty for a series that the release does not have."""
+    table = demand_forecasts.c
+    statement = (
+        select(*_FORECAST_COLUMNS)
+        .where(table.release == release, table.store_id == store_id, table.item_id == item_id)
+        .order_by(table.date)
+    )
+    with engine.connect() as connection:
+        return [ForecastRow(*row) for row in connection.execute(statement)]
+
+
+def online_features(
+    engine: Engine, release: str, keys: Sequence[SeriesKey]
+) -> dict[SeriesKey, OnlineFeatures]:
+    """Model inputs of the series in `keys`, in one query; a series that the release does not have is left out."""
+    if not keys:
+        return {}
+    wanted = func.unnest(*(literal([key[i] for key in keys], ARRAY(Text)) for i in (0, 1))).table_valued(
+        column(STORE_ID, Text), column(ITEM_ID, Text), name="wanted"
+    )
+    same = (features.c.store_id == wanted.c.store_id) & (features.c.item_id == wanted.c.item_id)
+    statement = (
+        select(
+            features.c.store_id,
+            features.c.item_id,
+            features.c.model_version,
+            features.c.origin,
+            features.c.payload,
+        )
+        .join_from(features, wanted.render_derived(), same)
+        .where(features.c.release == release)
+    )
+    with engine.connect() as connection:
+        rows = connection.execute(statement).all()
+    return {
+        (s, i): OnlineFeatures(version, at, np.frombuffer(data, "<f4")) for s, i, version, at, data in rows
+    }
+
+
+def open_alerts(
+    engine: Engine, release: str, *, store_id: str | None = None, limit: int = 1000
+) -> list[OpenAlert]:
+    """The release's open alerts, newest first, of one store if given."""
+    table = stock_alerts.c
+    statement = (
+        select(stock_alerts)
+        .where(table.release == release, table.status == AlertStatus.OPEN)
+        .order_by(table.raised_at.desc(), table.alert_id)
+        .limit(limit)
+    )
+    if store_id is not None:
+        statement = statement.where(table.store_id == store_id)
+    with engine.connect() as connection:
+        return [OpenAlert(**row) for row in connection.execute(statement).mappings()]
+
+
+def quarantine_summary(engine: Engine, dataset: str) -> list[Mapping[str, Any]]:
+    """Quarantined rows by reason: `reason`, `rows`, `first_partition`, `last_partition`, most frequent first."""
+    table = quarantined_transactions.c
+    statement = (
+        select(
+            table.reason,
+            func.count().label("rows"),
+            func.min(table.partition_key).label("first_partition"),
+            func.max(table.partition_key).label("last_partition"),
+        )
+        .where(table.dataset == dataset)
+        .group_by(table.reason)
+        .order_by(func.count().desc(), table.reason)
+    )
+    with engine.connect() as connection:
+        return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def quarantined_rows(
+    engine: Engine, dataset: str, *, reason: str | None = None, limit: int = 100
+) -> list[QuarantinedRow]:
+    """Quarantined rows in order of partition, source and line, of one reason if given."""
+    table = quarantined_transactions.c
+    statement = (
+        select(table.partition_key, table.source, table.line, table.reason, table.row)
+        .where(table.dataset == dataset)
+        .order_by(table.partition_key, table.source, table.line)
+        .limit(limit)
+    )
+    if reason is not None:
+        statement = statement.where(table.reason == reason)
+    with engine.connect() as connection:
+        return [QuarantinedRow(**row) for row in connection.execute(statement).mappings()]

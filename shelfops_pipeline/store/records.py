@@ -1,0 +1,82 @@
+"""What the warehouse returns and takes: plain values, no database objects."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Release:
+    """The pointer row: what is being served, since when. `manifest` is JSON, free for the publisher to shape."""
+
+    release: str
+    champion_version: str
+    cold_start_version: str | None
+    dataset: str
+    published_at: datetime
+    manifest: Mapping[str, Any]
+
+
+class ForecastRow(NamedTuple):
+    """One period of one series; field names are the forecast columns."""
+
+    date: date
+    model_version: str
+    mean: float
+    point: float
+    q05: float
+    q25: float
+    q50: float
+    q75: float
+    q95: float
+
+
+class OnlineFeatures(NamedTuple):
+    """What the model needs to know of one series; `values` is flat float32, laid out as the manifest says."""
+
+    model_version: str
+    origin: date
+    values: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something about one series' stock that a planner should see. One per (release, store, item, kind)."""
+
+    store_id: str
+    item_id: str
+    kind: str
+    severity: str
+    message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OpenAlert:
+    """An alert as stored."""
+
+    alert_id: str
+    release: str
+    store_id: str
+    item_id: str
+    kind: str
+    severity: str
+    message: str
+    details: Mapping[str, Any]
+    raised_at: datetime
+    status: str
+
+
+@dataclass(frozen=True)
+class QuarantinedRow:
+    """A source row that could not be used: where it came from, why, and the row itself (JSON-safe values)."""
+
+    partition_key: str
+    source: str
+    line: int | None
+    reason: str
+    row: Mapping[str, Any]
