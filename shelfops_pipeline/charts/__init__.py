@@ -1,1 +1,1 @@
-"""The standard's charts. Functions return figures; `charts.write` writes them. Plotly is imported where it is used."""
+"""The standard's charts. Functions return figures; `charts.write` writes them."""

@@ -12,16 +12,15 @@ ROWS = "n"
 
 
 def scored(forecasts: pd.DataFrame) -> pd.DataFrame:
-    """The rows whose actual is known, with dates as timestamps. Rows without one can be drawn but not scored."""
+    """The rows whose actual is known, with dates as timestamps. The others cannot be scored."""
     frame = forecasts.loc[forecasts[ACTUAL].notna() & forecasts[POINT].notna()]
     return frame.assign(**{DATE: pd.to_datetime(frame[DATE]), ORIGIN: pd.to_datetime(frame[ORIGIN])})
 
 
 def period_days(dates: pd.Series) -> int:
     """Length of one period in days: the smallest step between two dates (1 where there is one date only)."""
-    unique = np.sort(pd.to_datetime(dates).dropna().unique().astype("datetime64[D]"))
-    steps = np.diff(unique).astype(int)
-    return int(steps.min()) if steps.size else 1
+    steps = pd.to_datetime(dates).drop_duplicates().sort_values().diff().dt.days.dropna()
+    return int(steps.min()) if len(steps) else 1
 
 
 def with_horizon(frame: pd.DataFrame) -> pd.DataFrame:
@@ -40,7 +39,9 @@ def errors_by(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         error=("error", "sum"), actual=("actual", "sum"), n=("error", "size")
     )
     volume = sums["actual"].where(sums["actual"] > 0)
-    return pd.DataFrame({WAPE: sums["error"] / volume, MAE: sums["error"] / sums["n"], ROWS: sums["n"]}).reset_index()
+    return pd.DataFrame(
+        {WAPE: sums["error"] / volume, MAE: sums["error"] / sums["n"], ROWS: sums["n"]}
+    ).reset_index()
 
 
 def errors_by_horizon(forecasts: pd.DataFrame) -> pd.DataFrame:
@@ -57,7 +58,7 @@ def main_model(forecasts: pd.DataFrame) -> str | None:
 
 
 def representative_series(frame: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    """What a series is an example of → its (store, item): by volume, the least regular, and the hardest to forecast.
+    """What a series is an example of → its (store, item): by volume, least regular, hardest to forecast.
 
     `frame` holds scored rows of one model. Each series is chosen once, so fewer series give fewer examples.
     """
@@ -85,7 +86,10 @@ def representative_series(frame: pd.DataFrame) -> dict[str, tuple[str, str]]:
     choose("upper-quartile volume", around(0.25))
     choose("median volume", around(0.5))
     choose("lower-quartile volume", around(0.75))
-    choose("most periods without demand", sold[sold["idle"] > 0].sort_values("idle", ascending=False, kind="stable"))
+    choose(
+        "most periods without demand",
+        sold[sold["idle"] > 0].sort_values("idle", ascending=False, kind="stable"),
+    )
     wape = (sold["error"] / sold["actual"]).sort_values(ascending=False, kind="stable")
     choose("largest WAPE", sold.loc[wape.index])
     return chosen

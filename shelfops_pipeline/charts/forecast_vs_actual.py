@@ -1,4 +1,4 @@
-"""Forecast vs Actual: what the model said before each fold, and what was sold; in total and for a few series."""
+"""Forecast vs Actual: what the model said before each fold and what was sold, in total and by series."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,6 +9,7 @@ import pandas as pd
 from shelfops_pipeline.charts.aggregate import main_model, representative_series, scored
 from shelfops_pipeline.charts.layout import LEGEND_BELOW, empty_figure, heading
 from shelfops_pipeline.charts.theme import (
+    BACKGROUND,
     BAND_50,
     BAND_90,
     LINE,
@@ -45,14 +46,16 @@ class _View:
     subtitle: str
     models: dict[str, pd.DataFrame]
     value: str
+    band_note: str = ""
 
 
 def forecast_vs_actual(forecasts: pd.DataFrame, unit: str = "units") -> Any:
     """Totals over the folds with the interval band, and a dropdown of representative series.
 
-    `forecasts` has BACKTEST_COLUMNS. Rows without a known actual are left out of forecast and actual alike. The total
-    is the sum of `mean`; a series shows its `point`. The band of the total adds up the series' quantiles, as if all
-    series were high or low together: wider than the interval of the total itself, and labelled so.
+    `forecasts` has BACKTEST_COLUMNS. Rows without a known actual are left out of forecast and actual alike.
+    The total is the sum of `mean`; a series shows its `point`. The band of the total adds up the series'
+    quantiles, as if all series were high or low together: wider than the interval of the total itself, and
+    labelled so.
     """
     rows = scored(forecasts)
     main = main_model(rows)
@@ -61,26 +64,37 @@ def forecast_vs_actual(forecasts: pd.DataFrame, unit: str = "units") -> Any:
     import plotly.graph_objects as go
 
     views = [_total(rows, main), *_series_views(rows, main)]
-    traces = [_traces(view, main, unit) for view in views]
-    fig = go.Figure([trace for group in traces for trace in group])
-    for i, group in enumerate(traces):
-        for trace in group:
-            trace_visible = trace["visible"] if i == 0 else False
-            fig.data[sum(map(len, traces[:i])) + group.index(trace)].visible = trace_visible
-    _decorate(fig, views, traces, rows, unit)
+    traces = [(i, trace) for i, view in enumerate(views) for trace in _traces(view, main, unit)]
+
+    def visible(chosen: int) -> list[bool | str]:
+        return [trace["visible"] if i == chosen else False for i, trace in traces]
+
+    fig = go.Figure(
+        [{**trace, "visible": shown} for (_, trace), shown in zip(traces, visible(0), strict=True)]
+    )
+    buttons = [
+        {"label": view.label, "method": "update"}
+        | {"args": [{"visible": visible(i)}, {"title.subtitle.text": view.subtitle}]}
+        for i, view in enumerate(views)
+    ]
+    _decorate(fig, views[0].subtitle, buttons, rows, unit)
     return fig
 
 
 def _total(rows: pd.DataFrame, main: str) -> _View:
-    sums = rows.groupby([MODEL, ORIGIN, DATE], observed=True)[[*_VALUES, ACTUAL]].sum(min_count=1).reset_index()
-    models = {m: sums[sums[MODEL] == m].sort_values([ORIGIN, DATE]) for m in sort_models(sums[MODEL].unique())}
+    sums = (
+        rows.groupby([MODEL, ORIGIN, DATE], observed=True)[[*_VALUES, ACTUAL]].sum(min_count=1).reset_index()
+    )
+    models = {
+        m: sums[sums[MODEL] == m].sort_values([ORIGIN, DATE]) for m in sort_models(sums[MODEL].unique())
+    }
     n = rows.loc[rows[MODEL] == main, [STORE_ID, ITEM_ID]].drop_duplicates().shape[0]
     folds = rows[ORIGIN].nunique()
     subtitle = (
-        f"Sum of {n:,} series over {folds} fold{'s' * (folds > 1)}; each fold is forecast from its origin (dotted) "
-        "without later data. The band adds up the series' intervals."
+        f"Sum of {n:,} series over {folds} fold{'s' * (folds > 1)}; each fold is forecast from its origin "
+        "(dotted) without later data. The band adds up the series' intervals."
     )
-    return _View(f"All series ({n:,})", subtitle, models, MEAN)
+    return _View(f"All series ({n:,})", subtitle, models, MEAN, ", added up")
 
 
 def _series_views(rows: pd.DataFrame, main: str) -> list[_View]:
@@ -89,7 +103,9 @@ def _series_views(rows: pd.DataFrame, main: str) -> list[_View]:
     for reason, (store, item) in chosen.items():
         own = rows[(rows[STORE_ID] == store) & (rows[ITEM_ID] == item) & (rows[MODEL] == main)]
         name = f"{shorten(str(store), 28)} · {shorten(str(item), 36)}"
-        subtitle = f"Store {shorten(str(store), 40)}, item {shorten(str(item), 60)}: {reason} of the scored series"
+        subtitle = (
+            f"Store {shorten(str(store), 40)}, item {shorten(str(item), 60)}: {reason} of the scored series"
+        )
         views.append(_View(f"{name} ({reason})", subtitle, {main: own.sort_values([ORIGIN, DATE])}, POINT))
     return views
 
@@ -97,9 +113,16 @@ def _series_views(rows: pd.DataFrame, main: str) -> list[_View]:
 def _traces(view: _View, main: str, unit: str) -> list[dict[str, Any]]:
     own = view.models[main]
     bands = [band for band in _BANDS if own[[band[1], band[2]]].notna().all(axis=None)]
-    traces = [_band(own, *band) for band in bands]
+    traces = [_band(own, band[0] + view.band_note, *band[1:]) for band in bands]
     traces += [
-        _line(own, f"{model_label(model)} forecast", view.value, model, unit, visible=True if model == main else "legendonly")
+        _line(
+            own,
+            f"{model_label(model)} forecast",
+            view.value,
+            model,
+            unit,
+            visible=True if model == main else "legendonly",
+        )
         for model, own in view.models.items()
     ]
     actual = own.drop_duplicates(DATE).sort_values(DATE)
@@ -119,7 +142,9 @@ def _traces(view: _View, main: str, unit: str) -> list[dict[str, Any]]:
     return traces
 
 
-def _line(own: pd.DataFrame, name: str, value: str, model: str, unit: str, visible: bool | str) -> dict[str, Any]:
+def _line(
+    own: pd.DataFrame, name: str, value: str, model: str, unit: str, visible: bool | str
+) -> dict[str, Any]:
     x: list[str | None] = []
     y: list[float | None] = []
     for _, fold in own.groupby(ORIGIN, observed=True):
@@ -160,31 +185,33 @@ def _band(own: pd.DataFrame, name: str, low: str, high: str, color: str) -> dict
     }
 
 
-def _decorate(fig: Any, views: list[_View], traces: list[list[dict[str, Any]]], rows: pd.DataFrame, unit: str) -> None:
-    buttons = []
-    for i, view in enumerate(views):
-        visible = [trace["visible"] if i == j else False for j, group in enumerate(traces) for trace in group]
-        buttons.append(
-            {"label": view.label, "method": "update", "args": [{"visible": visible}, {"title.subtitle.text": view.subtitle}]}
-        )
-    first, last = rows[DATE].min(), rows[DATE].max()
+def _decorate(fig: Any, subtitle: str, buttons: list[dict[str, Any]], rows: pd.DataFrame, unit: str) -> None:
+    ends = (rows[ORIGIN].min(), rows[DATE].max() + pd.Timedelta(days=1))
+    menu = {
+        "buttons": buttons,
+        "x": 0,
+        "xanchor": "left",
+        "y": 1.04,
+        "yanchor": "bottom",
+        "font": {"size": 12},
+    }
     fig.update_layout(
         template=use_theme(),
-        title=heading(TITLE, views[0].subtitle),
+        title=heading(TITLE, subtitle),
         height=620,
         hovermode="x unified",
         legend=LEGEND_BELOW,
         margin={"t": 150},
-        xaxis={"range": [str((rows[ORIGIN].min()).date()), str((last + pd.Timedelta(days=1)).date())]},
+        xaxis={"range": [str(end.date()) for end in ends]},
         yaxis={"title": {"text": f"Demand, {unit} per period"}, "rangemode": "tozero", "tickformat": ",~g"},
-        updatemenus=[
-            {"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.04, "yanchor": "bottom", "bgcolor": "white"}
-            | {"bordercolor": LINE, "pad": {"l": 0, "t": 0}, "font": {"size": 12}}
-        ],
+        updatemenus=[{**menu, "bgcolor": BACKGROUND, "bordercolor": LINE}],
     )
-    del first
     for origin in sorted(rows[ORIGIN].unique()):
-        fig.add_vline(x=str(pd.Timestamp(origin).date()), line={"color": PRIMARY, "width": 1, "dash": "dot"}, opacity=0.5)
+        fig.add_vline(
+            x=str(pd.Timestamp(origin).date()),
+            line={"color": PRIMARY, "width": 1, "dash": "dot"},
+            opacity=0.5,
+        )
 
 
 def _days(dates: pd.Series) -> list[str]:

@@ -26,14 +26,22 @@ def empty_figure(title: str, reason: str) -> Any:
         }
     )
     fig.add_annotation(
-        text=shorten(reason, 140), x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font={"size": 15, "color": MUTED}
+        text=shorten(reason, 140),
+        x=0.5,
+        y=0.5,
+        xref="paper",
+        yref="paper",
+        showarrow=False,
+        font={"size": 15, "color": MUTED},
     )
     return fig
 
 
 def panel_title(fig: Any, text: str, x: float, y: float, note: str = "") -> None:
     """A left-aligned panel heading at paper coordinates, with a quieter line below it."""
-    lines = f"<b>{text}</b>" + (f"<br><span style='color:{MUTED};font-size:12px'>{note}</span>" if note else "")
+    lines = f"<b>{text}</b>" + (
+        f"<br><span style='color:{MUTED};font-size:12px'>{note}</span>" if note else ""
+    )
     fig.add_annotation(
         text=lines,
         x=x,

@@ -17,7 +17,7 @@ METRIC_LABELS: Final = {
     "coverage_90": "Coverage of the 90 % interval",
 }
 SHARES: Final = frozenset({"wape", "mape", "rmspe", "bias", "coverage_90"})
-"""Metrics that are a share and are shown in per cent. `bias` is (sum of forecasts - sum of actuals) / sum of actuals."""
+"""Metrics that are a share, shown in per cent."""
 IN_UNITS: Final = frozenset({"mae", "pinball"})
 WHY_UNDEFINED: Final = {
     "wape": "no demand in the scored rows",

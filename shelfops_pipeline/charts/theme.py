@@ -1,4 +1,4 @@
-"""The standard's design tokens, and the Plotly template made of them. No chart spells a colour or a font itself."""
+"""The standard's design tokens, and the Plotly template made of them. No chart spells a font itself."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -69,7 +69,7 @@ def shorten(text: str, width: int) -> str:
 
 
 def use_theme() -> str:
-    """Register the `shelfops` template (plotly_white with the tokens above) and return the name to give a layout."""
+    """Register the `shelfops` template (plotly_white with the tokens above) and return its name."""
     import plotly.graph_objects as go
     import plotly.io as pio
 
@@ -86,14 +86,24 @@ def use_theme() -> str:
         ours = go.layout.Template(
             layout={
                 "font": {"family": FONT_STACK, "size": 13, "color": TEXT},
-                "title": {"font": {"size": 20, "weight": 600}, "x": 0, "xref": "paper", "xanchor": "left", "y": 1}
+                "title": {
+                    "font": {"size": 20, "weight": 600},
+                    "x": 0.02,
+                    "xref": "container",
+                    "xanchor": "left",
+                    "y": 1,
+                }
                 | {"yref": "container", "yanchor": "top", "pad": {"t": 22}},
                 "paper_bgcolor": BACKGROUND,
                 "plot_bgcolor": BACKGROUND,
                 "colorway": [PRIMARY, *list(MODEL_COLORS.values())[1:]],
                 "xaxis": axis,
                 "yaxis": axis,
-                "hoverlabel": {"bgcolor": BACKGROUND, "bordercolor": LINE, "font": {"family": FONT_STACK, "color": TEXT}},
+                "hoverlabel": {
+                    "bgcolor": BACKGROUND,
+                    "bordercolor": LINE,
+                    "font": {"family": FONT_STACK, "color": TEXT},
+                },
                 "legend": {"font": {"size": 12}, "bgcolor": "rgba(255,255,255,0)"},
                 "margin": {"l": 72, "r": 32, "t": 104, "b": 64},
             }

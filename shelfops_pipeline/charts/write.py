@@ -1,4 +1,4 @@
-"""Writes figures: HTML that opens offline (plotly.js and Inter inside), and a PNG beside it where a browser is found."""
+"""Writes figures: HTML that opens offline (plotly.js and Inter inside), and PNG where a browser is found."""
 
 import base64
 from collections.abc import Mapping
@@ -45,11 +45,12 @@ Promise.all({loads}.map((font) => document.fonts.load(font))).then(draw, draw);
 @cache
 def font_css() -> str:
     """The @font-face rules with Inter inside, for pages that must show it offline."""
-    rule = "@font-face {{ font-family: '{}'; font-weight: {}; src: url(data:font/woff2;base64,{}) format('woff2'); }}"
-    return "\n".join(
-        rule.format(FONT, weight, base64.b64encode((FONTS / f"{name}.woff2").read_bytes()).decode())
-        for weight, name in FONT_WEIGHTS.items()
+    rule = (
+        "@font-face {{ font-family: '{}'; font-weight: {}; "
+        "src: url(data:font/woff2;base64,{}) format('woff2'); }}"
     )
+    fonts = {w: base64.b64encode((FONTS / f"{name}.woff2").read_bytes()) for w, name in FONT_WEIGHTS.items()}
+    return "\n".join(rule.format(FONT, weight, data.decode()) for weight, data in fonts.items())
 
 
 def figure_html(fig: Any) -> str:
@@ -90,7 +91,7 @@ def write_figures(figures: Mapping[Path, Any]) -> list[Path]:
 
 @cache
 def browser_path() -> str | None:
-    """The Chrome or Chromium that draws PNGs (BROWSER_PATH, Kaleido's own download, or the system's); None if none.
+    """The browser that draws PNGs: BROWSER_PATH, Kaleido's own download, or the system's; None if none.
 
     Its absence is logged once per process.
     """
@@ -106,7 +107,7 @@ def _write_pngs(figures: Mapping[Path, Any]) -> list[Path]:
     if not figures or browser_path() is None:
         return []
     import kaleido
-    from choreographer.errors import BrowserFailedError, ChromeNotFoundError
+    from choreographer.errors import ChromeNotFoundError
 
     jobs = [
         {
@@ -116,28 +117,32 @@ def _write_pngs(figures: Mapping[Path, Any]) -> list[Path]:
         }
         for path, fig in figures.items()
     ]
-    # MathJax would come from a CDN. Chromium's sandbox stays off (Kaleido's default): it does not start as root with it.
+    # MathJax would come from a CDN. Chromium's sandbox stays off (Kaleido's default): it does not start as
+    # root with it.
     options = {"mathjax": False, "timeout": 60, "browser_cls": _browser_with_inter()}
     for job in jobs:
         job["path"].unlink(missing_ok=True)
+    failures: tuple[Exception, ...]
     try:
-        errors = kaleido.write_fig_from_object_sync(jobs, kopts=options)
-    except (BrowserFailedError, ChromeNotFoundError, OSError, RuntimeError, TimeoutError) as error:
-        errors = (error,)
-    for error in errors or ():
-        _log.warning("charts.png_skipped", reason=f"{type(error).__name__}: {error}", remedy=HOW_TO_GET_PNG)
+        failures = kaleido.write_fig_from_object_sync(jobs, kopts=options) or ()
+    except (ChromeNotFoundError, OSError, RuntimeError, TimeoutError) as error:
+        failures = (error,)
+    for failure in failures:
+        reason = f"{type(failure).__name__}: {failure}"
+        _log.warning("charts.png_skipped", reason=reason, remedy=HOW_TO_GET_PNG)
     return [job["path"] for job in jobs if job["path"].is_file()]
 
 
 def _browser_with_inter() -> Any:
     """Kaleido's Chromium, told by fontconfig about the bundled fonts.
 
-    Plotly turns a figure into PNG through an SVG image, where the page's web fonts do not apply; a system font does.
-    Without fontconfig (macOS, Windows) the PNG shows Inter where it is installed, and the next font of the stack where not.
+    Plotly turns a figure into PNG through an SVG image, where the page's web fonts do not apply; a system
+    font does. Without fontconfig (macOS, Windows) the PNG shows Inter where it is installed, and the next
+    font of the stack where not.
     """
     from choreographer.browsers.chromium import Chromium
 
-    class ChromiumWithInter(Chromium):  # type: ignore[misc]
+    class ChromiumWithInter(Chromium):
         def get_env(self) -> dict[str, str]:
             return {**super().get_env(), "FONTCONFIG_FILE": str(FONTS / "fonts.conf")}
 

@@ -2,9 +2,9 @@
 
 The canonical tables (DESIGN: Data) are pandas frames:
 
-- transactions: ts (datetime64[ns], midnight for daily rows), store_id, item_id (category), quantity (float; < 0 is a
-  return), and where known unit_price, on_promotion, transaction_id; `source` and `line` say where each row was read.
-- stores: store_id + static attributes; items: item_id + static attributes (`category` is the one used for likes;
+- transactions: ts (datetime64[ns], midnight for daily rows), store_id, item_id (category), quantity (float;
+  < 0 is a return), and where known unit_price, on_promotion, transaction_id; `source`, `line`: where from.
+- stores: store_id + static attributes; items: item_id + static attributes (`category` is that used for likes;
   cost, price, supplier_id, case_pack, minimum_order, shelf_life_days where known).
 - calendar: date, scope (`all` or `<store attribute>:<value>`), name, kind.
 - covariates: date, store_id?, item_id?, name, value, known_future. A missing id (NaN) means "all".
@@ -17,11 +17,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import pandas as pd
 
-from shelfops_pipeline.contracts.columns import Grain
+from shelfops_pipeline.contracts.columns import ITEM_ID, STORE_ID, TS, Grain
+from shelfops_pipeline.settings import Settings
+
+# Attributes that have a meaning here; any other column of `stores` and `items` goes by its own name.
+CATEGORY: Final = "category"
+COST: Final = "cost"
+SUPPLIER_ID: Final = "supplier_id"
+CASE_PACK: Final = "case_pack"
+MINIMUM_ORDER: Final = "minimum_order"
+SHELF_LIFE_DAYS: Final = "shelf_life_days"
+ORDER_WEEKDAYS: Final = "order_weekdays"
+CUTOFF_HOUR: Final = "cutoff_hour"
+EVERYWHERE: Final = "all"
 
 
 @dataclass(frozen=True)
@@ -36,13 +48,32 @@ class Reference:
     suppliers: pd.DataFrame | None = None
 
 
+@dataclass(frozen=True)
+class RowRules:
+    """What the validation gate has to know about a source to tell a good row from a bad one."""
+
+    unique_key: tuple[str, ...] = (TS, STORE_ID, ITEM_ID)
+    """A second row with the same values is a duplicate. Empty: rows are lines that may repeat."""
+    item_pattern: str | None = None
+    """Regular expression that a saleable item_id matches as a whole; None: any."""
+    items_complete: bool = False
+    """Does the reference list every item, so that an unlisted one is an error?"""
+    free_items: bool = True
+    """May a unit cost nothing?"""
+    max_quantity: float = 1e6
+    """A larger quantity in one row, either way, is a slip of the keyboard."""
+    tolerated_share: float = 0.0
+    """Share of bad rows that is normal for this source, even in one period."""
+
+
 class Source(Protocol):
-    """A retailer whose data can be read by date range. Reading raises DataError with file, column and remedy."""
+    """A retailer whose data can be read by date range. Raises DataError with file, column and remedy."""
 
     name: str
     grain: Grain
     absence: Literal["zero", "missing"]
     """What a listed item without a row means: no demand, or nobody knows."""
+    rules: RowRules
 
     def span(self) -> tuple[date, date]:
         """First and last date with transactions."""
@@ -61,4 +92,4 @@ class Source(Protocol):
         ...
 
 
-SourceFactory = Callable[[Path | None], Source]
+SourceFactory = Callable[[Path | None, Settings], Source]

@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 def warehouse_url(url: str) -> URL:
     """Parse `url` and name the driver: SQLAlchemy 2.1 changed what a bare `postgresql://` means.
 
-    Raises ShelfOpsError for anything that is not a PostgreSQL URL; the message never repeats the URL, which may
-    hold a password.
+    Raises ShelfOpsError for anything that is not a PostgreSQL URL; the message never repeats the URL, which
+    may hold a password.
     """
     try:
         parsed = make_url(url)
@@ -54,7 +54,7 @@ def describe(url: URL) -> str:
 def open_engine(url: str, *, application: str = "shelfops", check: bool = True) -> Engine:
     """An engine for the warehouse at `url`; its pool notices connections that the server dropped.
 
-    With `check`, connects once, so that a wrong URL fails here with one clear line (ShelfOpsError) and not later.
+    With `check`, connects once, so that a wrong URL fails here, with one clear line (ShelfOpsError).
     """
     parsed = warehouse_url(url)
     engine = create_engine(
@@ -71,7 +71,8 @@ def open_engine(url: str, *, application: str = "shelfops", check: bool = True) 
             engine.dispose()
             reason = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()[0]
             raise ShelfOpsError(
-                f"Cannot open the database {describe(parsed)}: {reason}. Is it running, and is SHELFOPS_DATABASE_URL right?"
+                f"Cannot open the database {describe(parsed)}: {reason}. "
+                "Is it running, and is SHELFOPS_DATABASE_URL right?"
             ) from None
     return engine
 
@@ -83,8 +84,10 @@ def lock_key(name: str) -> int:
 
 @contextmanager
 def advisory_lock(engine: Engine, name: str) -> Iterator[None]:
-    """Hold the warehouse-wide lock `name` for the block; other hosts wait. Released with its connection, so also
-    when this process dies."""
+    """Hold the warehouse-wide lock `name` for the block; other processes and hosts wait.
+
+    It is released with its connection, so also when this process dies.
+    """
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": lock_key(name)})
         try:

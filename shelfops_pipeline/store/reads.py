@@ -7,6 +7,7 @@ import numpy as np
 from sqlalchemy import ARRAY, Engine, Text, column, func, literal, select
 
 from shelfops_pipeline.contracts.columns import ITEM_ID, STORE_ID
+from shelfops_pipeline.store import tables
 from shelfops_pipeline.store.records import (
     ForecastRow,
     OnlineFeatures,
@@ -17,7 +18,6 @@ from shelfops_pipeline.store.records import (
 from shelfops_pipeline.store.tables import (
     AlertStatus,
     demand_forecasts,
-    online_features as features,
     quarantined_transactions,
     releases,
     stock_alerts,
@@ -25,6 +25,7 @@ from shelfops_pipeline.store.tables import (
 
 SeriesKey = tuple[str, str]
 
+features = tables.online_features  # the function below has the table's name
 _FORECAST_COLUMNS: Final = tuple(demand_forecasts.c[name] for name in ForecastRow._fields)
 
 
@@ -56,11 +57,13 @@ def series_forecast(engine: Engine, release: str, store_id: str, item_id: str) -
 def online_features(
     engine: Engine, release: str, keys: Sequence[SeriesKey]
 ) -> dict[SeriesKey, OnlineFeatures]:
-    """Model inputs of the series in `keys`, in one query; a series that the release does not have is left out."""
+    """Model inputs of the series in `keys`, in one query; series that are not in the release are left out."""
     if not keys:
         return {}
-    wanted = func.unnest(*(literal([key[i] for key in keys], ARRAY(Text)) for i in (0, 1))).table_valued(
-        column(STORE_ID, Text), column(ITEM_ID, Text), name="wanted"
+    wanted = (
+        func.unnest(*(literal([key[i] for key in keys], ARRAY(Text)) for i in (0, 1)))
+        .table_valued(column(STORE_ID, Text), column(ITEM_ID, Text), name="wanted")
+        .render_derived()
     )
     same = (features.c.store_id == wanted.c.store_id) & (features.c.item_id == wanted.c.item_id)
     statement = (
@@ -71,7 +74,7 @@ def online_features(
             features.c.origin,
             features.c.payload,
         )
-        .join_from(features, wanted.render_derived(), same)
+        .join_from(features, wanted, same)
         .where(features.c.release == release)
     )
     with engine.connect() as connection:
@@ -99,7 +102,7 @@ def open_alerts(
 
 
 def quarantine_summary(engine: Engine, dataset: str) -> list[Mapping[str, Any]]:
-    """Quarantined rows by reason: `reason`, `rows`, `first_partition`, `last_partition`, most frequent first."""
+    """Quarantined rows by `reason`, with `rows`, `first_partition`, `last_partition`; most frequent first."""
     table = quarantined_transactions.c
     statement = (
         select(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Release:
-    """The pointer row: what is being served, since when. `manifest` is JSON, free for the publisher to shape."""
+    """The pointer row: what is being served, since when. `manifest` is JSON, shaped by the publisher."""
 
     release: str
     champion_version: str

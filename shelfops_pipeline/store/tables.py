@@ -1,7 +1,7 @@
 """The warehouse's tables, as SQLAlchemy Core. Migrations create them; reads and writes are built on them.
 
-Published rows are keyed by release (the champion pair of `contracts.bundle.ChampionPointer`), so that an answer never
-mixes two releases. Ids collate as "C": they are compared and sorted as bytes, which is fast and the same everywhere.
+Published rows are keyed by release (the champion pair of `contracts.bundle.ChampionPointer`), so that an
+answer never mixes two releases. Ids collate as "C": compared as bytes, fast and the same everywhere.
 """
 
 from enum import StrEnum

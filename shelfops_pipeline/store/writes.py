@@ -1,7 +1,7 @@
 """What the asset graph writes to the warehouse. Each function is one transaction, and idempotent.
 
-Publishing order: forecasts and online features of a release first, its pointer row last; only then do readers, who
-start from `latest_release`, see any of it.
+Publishing order: forecasts and online features of a release first, its pointer row last; only then do
+readers, who start from `latest_release`, see any of it.
 """
 
 import json
@@ -32,10 +32,10 @@ _PRUNED: Final = (demand_forecasts, online_features, stock_alerts, releases)
 
 
 def publish_forecasts(engine: Engine, release: str, columns: Columns) -> int:
-    """Write forecasts for the series in `columns`, replacing what the release had for them; returns the row count.
+    """Write forecasts for the series in `columns`, replacing what the release had for them; returns the rows.
 
-    `columns`: `contracts.columns.FORECAST_COLUMNS` and `model_version`, as arrays or lists of one length (a string
-    stands for a constant column). Raises DataError for missing columns, missing values or duplicate keys.
+    `columns`: `contracts.columns.FORECAST_COLUMNS` and `model_version`, as arrays or lists of one length (a
+    string stands for a constant column). Raises DataError for missing columns or values, or duplicate keys.
     """
     data = arrow_table(columns, (*FORECAST_COLUMNS, MODEL_VERSION), release)
     with engine.begin() as connection:
@@ -43,7 +43,7 @@ def publish_forecasts(engine: Engine, release: str, columns: Columns) -> int:
 
 
 def publish_online_features(engine: Engine, release: str, columns: Columns) -> int:
-    """Write model inputs for the series in `columns`, replacing what the release had for them; returns the count.
+    """Write model inputs for the series in `columns`, replacing what the release had; returns the row count.
 
     `columns`: store_id, item_id, model_version, origin, and payload as float32 `[n x k]` or n byte strings.
     """
@@ -76,7 +76,7 @@ def publish_release(
 
 
 def prune_releases(engine: Engine, dataset: str, keep: int = 2) -> tuple[str, ...]:
-    """Delete all but the `keep` latest releases of `dataset`, with their rows; returns the deleted releases."""
+    """Delete all but the `keep` latest releases of `dataset`, with their rows; returns the deleted ones."""
     if keep < 1:
         raise ValueError("keep at least the release that is being served")
     old = (
@@ -96,7 +96,7 @@ def prune_releases(engine: Engine, dataset: str, keep: int = 2) -> tuple[str, ..
 def replace_alerts(engine: Engine, release: str, alerts: Iterable[Alert]) -> int:
     """Make `alerts` the release's alerts; returns how many there are.
 
-    An alert that is raised again keeps its id, status and first time; one that is no longer raised disappears.
+    An alert raised again keeps its id, status and first time; one that is no longer raised disappears.
     """
     rows = {
         alert_id(release, a): {
@@ -132,7 +132,7 @@ def replace_quarantine(
 ) -> int:
     """Replace the quarantined rows of these partitions; returns how many there are now.
 
-    `rows` may be a generator; each belongs to one of `partition_keys`, or ValueError is raised and nothing changes.
+    `rows` may be a generator; a row of another partition raises ValueError, and nothing changes.
     """
     table = quarantined_transactions
     allowed = frozenset(partition_keys)

@@ -130,7 +130,7 @@ def _create_quarantine() -> None:
 
 
 def _make_hypertable() -> None:
-    """Partition forecasts by time where TimescaleDB is installed and we may use it; plain tables serve otherwise."""
+    """Partition forecasts by time where TimescaleDB can be had; plain tables serve otherwise."""
     connection = op.get_bind()
     offered = connection.scalar(sa.text("SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'"))
     if offered is None:
@@ -140,7 +140,8 @@ def _make_hypertable() -> None:
             connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS timescaledb"))
             connection.execute(
                 sa.text(
-                    "SELECT create_hypertable('demand_forecasts', 'date', chunk_time_interval => INTERVAL '28 days')"
+                    "SELECT create_hypertable('demand_forecasts', 'date',"
+                    " chunk_time_interval => INTERVAL '28 days')"
                 )
             )
     except DBAPIError as error:

@@ -1,0 +1,66 @@
+"""From transaction lines to demand per period of the retailer's grain."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from shelfops_pipeline.contracts.columns import (
+    DATE,
+    ITEM_ID,
+    ON_PROMOTION,
+    QUANTITY,
+    STORE_ID,
+    TS,
+    UNIT_PRICE,
+    Grain,
+)
+from shelfops_pipeline.data.tables import coded
+
+_MONDAY: np.int64 = np.int64(3)  # 1970-01-01 was a Thursday
+
+
+def daily_demand(valid: pd.DataFrame, grain: Grain) -> pd.DataFrame:
+    """Demand per date, store and item: one row for each combination that has transactions, sorted.
+
+    `quantity` is the sum net of returns, `unit_price` the mean of the known prices, `on_promotion` the largest
+    flag; the last two only where `valid` has them. A week is dated by its Monday. `valid` comes from
+    `validate_transactions`: ids are categorical and complete, quantities finite.
+    """
+    day = valid[TS].to_numpy("datetime64[D]").astype(np.int64)
+    if grain is Grain.WEEK:
+        day = day - (day + _MONDAY) % 7
+    stores, items = valid[STORE_ID].cat, valid[ITEM_ID].cat
+    n_stores, n_items = len(stores.categories), len(items.categories)
+    key = (day * n_stores + stores.codes.to_numpy()) * n_items + items.codes.to_numpy()
+    groups, of = np.unique(key, return_inverse=True)
+    rest, item = np.divmod(groups, max(n_items, 1))
+    first_day, store = np.divmod(rest, max(n_stores, 1))
+    columns: dict[str, Any] = {
+        DATE: first_day.astype("datetime64[D]").astype("datetime64[ns]"),
+        STORE_ID: coded(store, stores.categories),
+        ITEM_ID: coded(item, items.categories),
+        QUANTITY: np.bincount(of, weights=valid[QUANTITY].to_numpy(), minlength=len(groups)),
+    }
+    if UNIT_PRICE in valid:
+        columns[UNIT_PRICE] = _mean(valid[UNIT_PRICE].to_numpy(), of, len(groups))
+    if ON_PROMOTION in valid:
+        columns[ON_PROMOTION] = _max(valid[ON_PROMOTION].to_numpy(), of, len(groups))
+    return pd.DataFrame(columns)
+
+
+def _mean(values: NDArray[np.float64], of: NDArray[np.intp], n: int) -> NDArray[np.float64]:
+    """Mean per group of what is known; NaN where nothing is."""
+    known = ~np.isnan(values)
+    count = np.bincount(of[known], minlength=n).astype(np.float64)
+    total = np.bincount(of[known], weights=values[known], minlength=n)
+    mean: NDArray[np.float64] = np.divide(total, count, out=np.full(n, np.nan), where=count > 0)
+    return mean
+
+
+def _max(values: NDArray[np.float64], of: NDArray[np.intp], n: int) -> NDArray[np.float64]:
+    """Largest known value per group; NaN where nothing is known."""
+    out = np.full(n, np.nan)
+    np.fmax.at(out, of, values)
+    return out

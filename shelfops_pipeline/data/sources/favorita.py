@@ -1,0 +1,121 @@
+"""Favorita, in the format of Kaggle's "Store Sales - Time Series Forecasting": an item is a family."""
+
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import union_categoricals
+
+from shelfops_pipeline.contracts.columns import ITEM_ID, ON_PROMOTION, QUANTITY, STORE_ID, TS, Grain
+from shelfops_pipeline.data.source import CATEGORY, EVERYWHERE, Reference, RowRules
+from shelfops_pipeline.data.sources.files import Kind, find_file, read_csv
+from shelfops_pipeline.data.tables import between, calendar, covariate, first_and_last, ordered
+from shelfops_pipeline.errors import DataError
+
+ORIGIN: Final = "Kaggle: Store Sales - Time Series Forecasting"
+_ROWS: Final[dict[str, Kind]] = {"date": "date", "store_nbr": "id", "family": "id", "onpromotion": "number"}
+_SCOPES: Final = {"National": None, "Regional": "state", "Local": "city"}
+
+
+class Favorita:
+    """Daily unit sales of 33 families in 54 stores. Files are read when first needed, and kept."""
+
+    name = "favorita"
+    grain = Grain.DAY
+    absence: Literal["zero", "missing"] = (
+        "missing"  # the official file has a row for every family, sold or not
+    )
+    rules = RowRules(items_complete=True)
+
+    def __init__(self, data: Path | None) -> None:
+        self._data = data
+
+    def span(self) -> tuple[date, date]:
+        """First and last date of train.csv."""
+        return first_and_last(self._train)
+
+    def transactions(self, start: date, end: date) -> pd.DataFrame:
+        """Rows of train.csv; `quantity` is units (may be fractional), `on_promotion` a 0/1 flag."""
+        return between(self._train, start, end)
+
+    def inventory(self, start: date, end: date) -> None:
+        """Favorita publishes no inventory."""
+
+    def reference(self) -> Reference:
+        """Stores with city, state, type, cluster; families as items; holidays; promotions, oil, customers."""
+        items = pd.DataFrame({ITEM_ID: self._train[ITEM_ID].cat.categories.astype(str)})
+        items[CATEGORY] = items[ITEM_ID]
+        return Reference(
+            stores=self._stores(),
+            items=items,
+            calendar=self._calendar(),
+            covariates=[self._promotions(), self._oil(), self._customers()],
+        )
+
+    def _read(self, name: str, kinds: dict[str, Kind], lines: bool = False) -> pd.DataFrame:
+        return read_csv(find_file(self._data, [name], ORIGIN), kinds, lines=lines)
+
+    @cached_property
+    def _train(self) -> pd.DataFrame:
+        raw = self._read("train.csv", _ROWS | {"sales": "number"}, lines=True)
+        raw["onpromotion"] = raw["onpromotion"].clip(0, 1)
+        named = raw.rename(
+            columns={
+                "date": TS,
+                "store_nbr": STORE_ID,
+                "family": ITEM_ID,
+                "sales": QUANTITY,
+                "onpromotion": ON_PROMOTION,
+            }
+        )
+        return ordered(named)
+
+    def _stores(self) -> pd.DataFrame:
+        names = ["store_nbr", "city", "state", "type", "cluster"]
+        stores = self._read("stores.csv", dict.fromkeys(names, "id")).astype(object)
+        return stores.rename(columns={"store_nbr": STORE_ID})
+
+    def _calendar(self) -> pd.DataFrame:
+        columns: dict[str, Kind] = {"date": "date"}
+        columns |= dict.fromkeys(["type", "locale", "locale_name", "description", "transferred"], "text")
+        rows = self._read("holidays_events.csv", columns)
+        # A transferred holiday was an ordinary day; the day it moved to has its own row of type Transfer.
+        rows = rows[rows["transferred"].str.lower() != "true"]
+        unknown = rows.loc[~rows["locale"].isin(list(_SCOPES)), "locale"]
+        if len(unknown):
+            found, known = unknown.iloc[0], ", ".join(_SCOPES)
+            raise DataError(f"holidays_events.csv, column locale: '{found}' is unknown; known: {known}")
+        scope = rows["locale"].map(_SCOPES) + ":" + rows["locale_name"]
+        scope = scope.where(rows["locale"] != "National", EVERYWHERE)
+        kind = rows["type"].str.lower()
+        return calendar(rows["date"], scope.to_numpy(), rows["description"].to_numpy(), kind.to_numpy())
+
+    def _promotions(self) -> pd.DataFrame:
+        future = self._read("test.csv", _ROWS)
+        past, flag = self._train, future["onpromotion"].clip(0, 1)
+        return covariate(
+            ON_PROMOTION,
+            np.concatenate([past[TS].to_numpy(), future["date"].to_numpy()]),
+            np.concatenate([past[ON_PROMOTION].to_numpy(), flag.to_numpy()]),
+            store_id=union_categoricals([past[STORE_ID], future["store_nbr"]]),
+            item_id=union_categoricals([past[ITEM_ID], future["family"]]),
+            known_future=True,
+        )
+
+    def _oil(self) -> pd.DataFrame:
+        rows = self._while_trading(self._read("oil.csv", {"date": "date", "dcoilwtico": "number"}))
+        return covariate("oil", rows["date"], rows["dcoilwtico"], known_future=False)
+
+    def _customers(self) -> pd.DataFrame:
+        kinds: dict[str, Kind] = {"date": "date", "store_nbr": "id", "transactions": "number"}
+        rows = self._while_trading(self._read("transactions.csv", kinds))
+        return covariate(
+            "customers", rows["date"], rows["transactions"], store_id=rows["store_nbr"], known_future=False
+        )
+
+    def _while_trading(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The other files begin years before the first sale, and oil.csv ends after the last: cut."""
+        return between(rows, *self.span(), "date")

@@ -1,0 +1,204 @@
+"""Walmart, in the format of Kaggle's "M5 Forecasting - Accuracy": wide daily unit sales, weekly prices."""
+
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from shelfops_pipeline.contracts.columns import (
+    ITEM_ID,
+    LINE,
+    PRICE,
+    QUANTITY,
+    SOURCE,
+    STORE_ID,
+    TS,
+    UNIT_PRICE,
+    Grain,
+)
+from shelfops_pipeline.data.source import CATEGORY, EVERYWHERE, Reference, RowRules
+from shelfops_pipeline.data.sources.files import Kind, find_file, header, read_bytes, read_csv, read_csv_bytes
+from shelfops_pipeline.data.tables import calendar, coded, codes_of, constant, covariate
+from shelfops_pipeline.errors import DataError
+
+ORIGIN: Final = "Kaggle: M5 Forecasting - Accuracy"
+# The first reaches 28 days further.
+SALES: Final = ("sales_train_evaluation.csv", "sales_train_validation.csv")
+_IDS: Final[dict[str, Kind]] = dict.fromkeys(["item_id", "dept_id", "cat_id", "store_id", "state_id"], "id")
+_EVENTS: Final = ("event_name_1", "event_type_1", "event_name_2", "event_type_2")
+
+
+class _Wide(NamedTuple):
+    """The wide sales file: S series, D days."""
+
+    file: str
+    ids: pd.DataFrame
+    dates: NDArray[np.datetime64]
+    units: NDArray[np.float32]
+    """[D, S]"""
+    lines: NDArray[np.int64]
+
+
+class M5:
+    """Daily unit sales of 3,049 items in 10 stores. An item is on sale in the weeks that have a price row."""
+
+    name = "m5"
+    grain = Grain.DAY
+    # An item on sale has a row, sold or not; no row means not on sale.
+    absence: Literal["zero", "missing"] = "missing"
+    rules = RowRules(items_complete=True)
+
+    def __init__(self, data: Path | None) -> None:
+        self._data = data
+
+    def span(self) -> tuple[date, date]:
+        """First and last day with sales columns."""
+        dates = self._wide.dates.astype("datetime64[D]")
+        return dates[0].item(), dates[-1].item()
+
+    def transactions(self, start: date, end: date) -> pd.DataFrame:
+        """A row per item, store and day on sale, with the week's price; `line` is that of the wide row."""
+        wide = self._wide
+        lo, hi = np.searchsorted(wide.dates, [np.datetime64(start, "ns"), np.datetime64(end, "ns") + 1])
+        price = self._prices(wide.dates[lo:hi])
+        day, series = np.nonzero(~np.isnan(price))
+        return pd.DataFrame(
+            {
+                TS: wide.dates[lo:hi][day],
+                STORE_ID: _ids(wide, STORE_ID, series),
+                ITEM_ID: _ids(wide, ITEM_ID, series),
+                QUANTITY: wide.units[lo:hi][day, series].astype(np.float64),
+                UNIT_PRICE: price[day, series].astype(np.float64),
+                SOURCE: constant(wide.file, len(day)),
+                LINE: wide.lines[series],
+            },
+            copy=False,
+        )
+
+    def inventory(self, start: date, end: date) -> None:
+        """M5 has no inventory."""
+
+    def reference(self) -> Reference:
+        """Stores by state, items by department; events, prices and SNAP days to the end of the calendar."""
+        ids = self._wide.ids.astype(str)
+        stores = ids[["store_id", "state_id"]].drop_duplicates(ignore_index=True)
+        items = ids[["item_id", "dept_id", "cat_id"]].drop_duplicates("item_id", ignore_index=True)
+        stores = stores.rename(columns={"store_id": STORE_ID, "state_id": "state"})
+        items = items.rename(columns={"item_id": ITEM_ID, "dept_id": CATEGORY, "cat_id": "department"})
+        return Reference(
+            stores=stores,
+            items=items,
+            calendar=self._events(),
+            covariates=[self._price_days(), self._snap(stores)],
+        )
+
+    @cached_property
+    def _days(self) -> pd.DataFrame:
+        kinds: dict[str, Kind] = {"date": "date", "wm_yr_wk": "number", "d": "text"}
+        kinds |= dict.fromkeys(_EVENTS, "text")
+        path = find_file(self._data, ["calendar.csv"], ORIGIN)
+        data = read_bytes(path)
+        kinds |= {name: "number" for name in header(path, data) if name.startswith("snap_")}
+        return read_csv_bytes(path, data, kinds).sort_values("date", ignore_index=True)
+
+    @cached_property
+    def _wide(self) -> _Wide:
+        path = find_file(self._data, SALES, ORIGIN)
+        data = read_bytes(path)
+        names = [name for name in header(path, data) if name.startswith("d_")]
+        if not names:
+            raise DataError(f"{path.name}: no sales columns d_1, d_2, ... found")
+        dates = self._days.set_index("d")["date"].reindex(names)
+        if dates.isna().any():
+            absent = dates.index[dates.isna()][0]
+            raise DataError(f"calendar.csv, column d: {absent} of {path.name} is missing")
+        table = read_csv_bytes(path, data, _IDS | dict.fromkeys(names, "number"), lines=True)
+        order = np.argsort(dates.to_numpy(), kind="stable")
+        units = np.empty((len(names), len(table)), np.float32)
+        for at, day in enumerate(order):
+            units[at] = table[names[day]].to_numpy()
+        ids, lines = table[list(_IDS)].copy(), table[LINE].to_numpy()
+        return _Wide(path.name, ids, dates.to_numpy()[order], units, lines)
+
+    @cached_property
+    def _price_weeks(self) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Week numbers [W] from the first sales day on, and prices [W, S]; NaN: no price row."""
+        wide = self._wide
+        kinds: dict[str, Kind] = {"store_id": "id", "item_id": "id"}
+        kinds |= {"wm_yr_wk": "number", "sell_price": "number"}
+        rows = read_csv(find_file(self._data, ["sell_prices.csv"], ORIGIN), kinds)
+        weeks = np.unique(self._days.loc[self._days["date"] >= wide.dates[0], "wm_yr_wk"].to_numpy())
+        stores, items = (wide.ids[c].cat for c in ("store_id", "item_id"))
+        series_of = np.full((len(stores.categories) + 1, len(items.categories) + 1), -1)
+        series_of[stores.codes, items.codes] = np.arange(len(wide.ids))
+        # An id that sold nothing in this span has code -1, which reads the last row or column: no series.
+        store_code = codes_of(rows["store_id"], stores.categories)
+        series = series_of[store_code, codes_of(rows["item_id"], items.categories)]
+        week = np.searchsorted(weeks, rows["wm_yr_wk"].to_numpy())
+        inside = (week < len(weeks)) & (series >= 0)
+        inside[inside] &= weeks[week[inside]] == rows["wm_yr_wk"].to_numpy()[inside]
+        prices = np.full((len(weeks), len(wide.ids)), np.nan, np.float32)
+        prices[week[inside], series[inside]] = rows["sell_price"].to_numpy()[inside]
+        return weeks, prices
+
+    def _prices(self, dates: NDArray[np.datetime64]) -> NDArray[np.float32]:
+        """Prices by day [D, S]."""
+        weeks, prices = self._price_weeks
+        week = self._days.set_index("date")["wm_yr_wk"].reindex(dates).to_numpy()
+        return prices[np.searchsorted(weeks, week)]
+
+    def _price_days(self) -> pd.DataFrame:
+        dates = self._future_days()["date"].to_numpy()
+        price = self._prices(dates)
+        day, series = np.nonzero(~np.isnan(price))
+        wide = self._wide
+        return covariate(
+            PRICE,
+            dates[day],
+            price[day, series],
+            store_id=_ids(wide, STORE_ID, series),
+            item_id=_ids(wide, ITEM_ID, series),
+            known_future=True,
+        )
+
+    def _snap(self, stores: pd.DataFrame) -> pd.DataFrame:
+        """Days on which food stamps are paid out in the store's state."""
+        days = self._future_days()
+        absent = [s for s in stores["state"] if f"snap_{s}" not in days]
+        if absent:
+            found = ", ".join(days.columns)
+            raise DataError(f"calendar.csv: column snap_{absent[0]} is missing; columns found: {found}")
+        values = days[[f"snap_{s}" for s in stores["state"]]].to_numpy()
+        store = np.tile(np.arange(len(stores)), len(days))
+        return covariate(
+            "snap",
+            np.repeat(days["date"].to_numpy(), len(stores)),
+            values.ravel(),
+            store_id=coded(store, stores[STORE_ID].tolist()),
+            known_future=True,
+        )
+
+    def _events(self) -> pd.DataFrame:
+        days = self._days
+        columns = ["date", "name", "kind"]
+        rows = pd.concat(
+            [days[["date", *pair]].set_axis(columns, axis=1) for pair in (_EVENTS[:2], _EVENTS[2:])]
+        )
+        rows = rows[rows["name"].notna() & (rows["name"] != "")]
+        everywhere = np.full(len(rows), EVERYWHERE, dtype=object)
+        kind = rows["kind"].str.lower()
+        return calendar(rows["date"], everywhere, rows["name"].to_numpy(), kind.to_numpy())
+
+    def _future_days(self) -> pd.DataFrame:
+        """Calendar rows from the first sales day to the end of the calendar."""
+        days: pd.DataFrame = self._days[self._days["date"] >= self._wide.dates[0]]
+        return days
+
+
+def _ids(wide: _Wide, column: str, series: NDArray[np.intp]) -> pd.Categorical:
+    own = wide.ids[column].cat
+    return coded(own.codes.to_numpy()[series], own.categories)

@@ -1,0 +1,1 @@
+"""The life of a model version: registered, compared, promoted, tracked, documented."""

@@ -1,0 +1,1 @@
+"""Fitting, exporting and storing the models of a tier."""

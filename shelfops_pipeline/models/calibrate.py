@@ -1,0 +1,150 @@
+"""Fit a `Calibration` on forecasts of folds that no member was fitted on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shelfops_pipeline.contracts.bundle import Transform
+from shelfops_pipeline.inference.calibration import CLASSES, LEVELS, Calibration, blend, demand_class
+from shelfops_pipeline.inference.state import SeriesState
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+_GRID = np.linspace(0, 1, 21)
+_WEIGHT_PRIOR = 3_000  # rows at which a cell's own ensemble weight counts as much as the pooled one
+_BIAS_PRIOR = 5_000
+_QUANTILE_PRIOR = 150
+_ROWS_PER_KNOT = 400
+_MOST_KNOTS = 12
+_BIAS_RANGE = (0.7, 1.5)  # beyond it something else is wrong; a factor must not hide it
+
+
+@dataclass(frozen=True)
+class FoldForecast:
+    """Members' forecasts of one fold and what then happened; S series, H periods."""
+
+    origin: int
+    state: SeriesState
+    members: dict[str, Floats]
+    actual: Floats
+    """[S, H] NaN where not observed"""
+
+    def take(self, rows: NDArray[np.intp]) -> "FoldForecast":
+        members = {k: v[rows] for k, v in self.members.items()}
+        return FoldForecast(self.origin, self.state.take(rows), members, self.actual[rows])
+
+
+def horizon_blocks(horizon: int, short: int) -> tuple[int, ...]:
+    """Last period of each block: one, two and four short windows, then the rest."""
+    ends = [e for e in (short, 2 * short, 4 * short) if e < horizon]
+    return (*ends, horizon)
+
+
+def fit_calibration(folds: Sequence[FoldForecast], transform: Transform, integer: bool, blocks: tuple[int, ...]) -> Calibration:
+    """Ensemble weights, bias factors and quantile ratios by horizon block and demand class, each shrunk towards what
+    all rows say, since a cell may hold few."""
+    rows = _flatten(folds, blocks)
+    weights = _fit_weights(rows, transform, len(blocks))
+    blended = blend(rows.xgboost, rows.lstm, weights[rows.block, rows.cls], transform)
+    bias = _fit_bias(rows, blended, len(blocks))
+    mean = blended * bias[rows.block, rows.cls]
+    knots = _knots(mean)
+    offset = 1.0 if integer else 0.1
+    jitter = np.random.default_rng(0).random(len(mean)) if integer else 0.0
+    ratio = (rows.actual + jitter) / (mean + offset)
+    ratios = _fit_quantiles(rows, ratio, mean, knots, len(blocks))
+    return Calibration(blocks, transform, integer, weights, bias, knots, ratios)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    xgboost: Floats
+    lstm: Floats
+    actual: Floats
+    block: NDArray[np.intp]
+    cls: NDArray[np.intp]
+
+
+def _flatten(folds: Sequence[FoldForecast], blocks: tuple[int, ...]) -> _Rows:
+    parts = []
+    for fold in folds:
+        S, H = fold.actual.shape
+        block = np.broadcast_to(np.searchsorted(blocks, np.arange(1, H + 1)), (S, H))
+        cls = np.broadcast_to(demand_class(fold.state)[:, None], (S, H))
+        use = np.isfinite(fold.actual) & ~fold.state.closed()
+        parts.append((fold.members["xgboost"][use], fold.members["lstm"][use], fold.actual[use], block[use], cls[use]))
+    return _Rows(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def _loss(actual: Floats, forecast: Floats, transform: Transform) -> Doubles:
+    """Per row: squared log error, or Poisson deviance up to a constant."""
+    if transform == "log":
+        return np.square(np.log1p(actual) - np.log1p(forecast), dtype=np.float64)
+    safe = np.maximum(forecast, 1e-3).astype(np.float64)
+    return safe - actual * np.log(safe)
+
+
+def _fit_weights(rows: _Rows, transform: Transform, n_blocks: int) -> Doubles:
+    shape = (n_blocks, len(CLASSES))
+    cell = rows.block * len(CLASSES) + rows.cls
+    count = np.bincount(cell, minlength=np.prod(shape)).astype(np.float64)
+
+    def cell_losses(weight: float) -> Doubles:
+        blended = blend(rows.xgboost, rows.lstm, np.float64(weight), transform)
+        return np.bincount(cell, _loss(rows.actual, blended, transform), len(count))
+
+    losses = np.stack([cell_losses(w) for w in _GRID])
+    pooled = _GRID[losses.sum(axis=1).argmin()]
+    own = _GRID[losses.argmin(axis=0)]
+    pooled = (pooled * count.sum() + 0.5 * _WEIGHT_PRIOR) / (count.sum() + _WEIGHT_PRIOR)
+    weight = (own * count + pooled * _WEIGHT_PRIOR) / (count + _WEIGHT_PRIOR)
+    # Where the blend does not beat the better single model, that model serves alone.
+    at = np.rint(weight * (len(_GRID) - 1)).astype(np.intp)
+    blended = losses[at, np.arange(len(at))]
+    single = np.where(losses[-1] <= losses[0], 1.0, 0.0)
+    helps = (blended <= np.minimum(losses[0], losses[-1])) | (count < _WEIGHT_PRIOR)
+    return np.where(helps, weight, single).reshape(shape)
+
+
+def _fit_bias(rows: _Rows, blended: Floats, n_blocks: int) -> Doubles:
+    shape = (n_blocks, len(CLASSES))
+    cell = rows.block * len(CLASSES) + rows.cls
+    actual = np.bincount(cell, rows.actual, np.prod(shape))
+    forecast = np.bincount(cell, blended, np.prod(shape))
+    count = np.bincount(cell, minlength=np.prod(shape))
+    overall = np.clip(actual.sum() / max(forecast.sum(), 1e-9), *_BIAS_RANGE)
+    prior = _BIAS_PRIOR * forecast.sum() / max(count.sum(), 1)
+    factor = (actual + overall * prior) / (forecast + prior) if prior > 0 else np.ones(len(actual))
+    return np.clip(factor, *_BIAS_RANGE).reshape(shape)
+
+
+def _knots(mean: Floats) -> Doubles:
+    n = int(np.clip(len(mean) // (_ROWS_PER_KNOT * len(CLASSES)), 1, _MOST_KNOTS))
+    return np.unique(np.quantile(np.log1p(mean), (np.arange(n) + 0.5) / n).round(6))
+
+
+def _fit_quantiles(rows: _Rows, ratio: Floats, mean: Floats, knots: Doubles, n_blocks: int) -> Doubles:
+    """[B, C, K, L] each cell's quantiles blended with its knot's, those with all rows', by number of rows."""
+    edges = (knots[1:] + knots[:-1]) / 2
+    knot = np.searchsorted(edges, np.log1p(mean))
+    everything = np.quantile(ratio, LEVELS)
+    out = np.empty((n_blocks, len(CLASSES), len(knots), len(LEVELS)))
+    for k in range(len(knots)):
+        at = knot == k
+        by_knot = _shrunk(ratio[at], everything)
+        for cls in range(len(CLASSES)):
+            of_class = at & (rows.cls == cls)
+            by_class = _shrunk(ratio[of_class], by_knot)
+            for block in range(n_blocks):
+                out[block, cls, k] = _shrunk(ratio[of_class & (rows.block == block)], by_class)
+    return out
+
+
+def _shrunk(values: Floats, parent: Doubles) -> Doubles:
+    if len(values) == 0:
+        return parent
+    share = len(values) / (len(values) + _QUANTILE_PRIOR)
+    return share * np.quantile(values, LEVELS) + (1 - share) * parent
