@@ -32,7 +32,9 @@ class Settings(BaseSettings):
     simulated_stores: int = Field(10, ge=1)
     simulated_items: int = Field(60, ge=1)
     simulated_days: int = Field(730, ge=60)
-    dagster_database_url: SecretStr | None = Field(None, description="Dagster's own storage; unset: beside the warehouse")
+    dagster_database_url: SecretStr | None = Field(
+        None, description="Dagster's own storage; unset: beside the warehouse"
+    )
     mlflow_tracking_uri: str | None = Field(None, description="MLflow server; unset: a database store in home")
 
     @cached_property

@@ -39,9 +39,7 @@ def errors_by(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         error=("error", "sum"), actual=("actual", "sum"), n=("error", "size")
     )
     volume = sums["actual"].where(sums["actual"] > 0)
-    return pd.DataFrame(
-        {WAPE: sums["error"] / volume, MAE: sums["error"] / sums["n"], ROWS: sums["n"]}
-    ).reset_index()
+    return pd.DataFrame({WAPE: sums["error"] / volume, MAE: sums["error"] / sums["n"], ROWS: sums["n"]}).reset_index()
 
 
 def errors_by_horizon(forecasts: pd.DataFrame) -> pd.DataFrame:

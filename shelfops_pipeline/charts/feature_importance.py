@@ -59,9 +59,7 @@ def feature_importance(importance: Sequence[Mapping[str, Any]], top: int = TOP) 
         bargap=0.42,
         showlegend=False,
         margin={"t": 120},
-        updatemenus=[
-            {**menu, "buttons": buttons, "pad": {"b": 12}, "bgcolor": BACKGROUND, "bordercolor": LINE}
-        ]
+        updatemenus=[{**menu, "buttons": buttons, "pad": {"b": 12}, "bgcolor": BACKGROUND, "bordercolor": LINE}]
         if len(views) > 1
         else [],
     )
@@ -91,9 +89,7 @@ def _bars(rows: Sequence[Mapping[str, Any]], key: str, first: bool) -> dict[str,
         "textfont": {"color": TEXT, "size": 12},
         "marker": {"color": PRIMARY},
         "customdata": [[escape(str(row["definition"]))] for row in rows],
-        "hovertemplate": "<b>%{y}</b><br>%{customdata[0]}<br>"
-        + _MEASURES[key][0]
-        + " %{text}<extra></extra>",
+        "hovertemplate": "<b>%{y}</b><br>%{customdata[0]}<br>" + _MEASURES[key][0] + " %{text}<extra></extra>",
         "visible": first,
     }
 

@@ -69,9 +69,7 @@ def forecast_vs_actual(forecasts: pd.DataFrame, unit: str = "units") -> Any:
     def visible(chosen: int) -> list[bool | str]:
         return [trace["visible"] if i == chosen else False for i, trace in traces]
 
-    fig = go.Figure(
-        [{**trace, "visible": shown} for (_, trace), shown in zip(traces, visible(0), strict=True)]
-    )
+    fig = go.Figure([{**trace, "visible": shown} for (_, trace), shown in zip(traces, visible(0), strict=True)])
     buttons = [
         {"label": view.label, "method": "update"}
         | {"args": [{"visible": visible(i)}, {"title.subtitle.text": view.subtitle}]}
@@ -82,12 +80,8 @@ def forecast_vs_actual(forecasts: pd.DataFrame, unit: str = "units") -> Any:
 
 
 def _total(rows: pd.DataFrame, main: str) -> _View:
-    sums = (
-        rows.groupby([MODEL, ORIGIN, DATE], observed=True)[[*_VALUES, ACTUAL]].sum(min_count=1).reset_index()
-    )
-    models = {
-        m: sums[sums[MODEL] == m].sort_values([ORIGIN, DATE]) for m in sort_models(sums[MODEL].unique())
-    }
+    sums = rows.groupby([MODEL, ORIGIN, DATE], observed=True)[[*_VALUES, ACTUAL]].sum(min_count=1).reset_index()
+    models = {m: sums[sums[MODEL] == m].sort_values([ORIGIN, DATE]) for m in sort_models(sums[MODEL].unique())}
     n = rows.loc[rows[MODEL] == main, [STORE_ID, ITEM_ID]].drop_duplicates().shape[0]
     folds = rows[ORIGIN].nunique()
     subtitle = (
@@ -103,9 +97,7 @@ def _series_views(rows: pd.DataFrame, main: str) -> list[_View]:
     for reason, (store, item) in chosen.items():
         own = rows[(rows[STORE_ID] == store) & (rows[ITEM_ID] == item) & (rows[MODEL] == main)]
         name = f"{shorten(str(store), 28)} · {shorten(str(item), 36)}"
-        subtitle = (
-            f"Store {shorten(str(store), 40)}, item {shorten(str(item), 60)}: {reason} of the scored series"
-        )
+        subtitle = f"Store {shorten(str(store), 40)}, item {shorten(str(item), 60)}: {reason} of the scored series"
         views.append(_View(f"{name} ({reason})", subtitle, {main: own.sort_values([ORIGIN, DATE])}, POINT))
     return views
 
@@ -130,6 +122,7 @@ def _traces(view: _View, main: str, unit: str) -> list[dict[str, Any]]:
         {
             "type": "scatter",
             "name": "Actual",
+            "legendrank": 1,
             "x": _days(actual[DATE]),
             "y": _round(actual[ACTUAL]),
             "mode": "lines" if len(actual) > 120 else "lines+markers",
@@ -142,9 +135,7 @@ def _traces(view: _View, main: str, unit: str) -> list[dict[str, Any]]:
     return traces
 
 
-def _line(
-    own: pd.DataFrame, name: str, value: str, model: str, unit: str, visible: bool | str
-) -> dict[str, Any]:
+def _line(own: pd.DataFrame, name: str, value: str, model: str, unit: str, visible: bool | str) -> dict[str, Any]:
     x: list[str | None] = []
     y: list[float | None] = []
     for _, fold in own.groupby(ORIGIN, observed=True):

@@ -39,9 +39,7 @@ def empty_figure(title: str, reason: str) -> Any:
 
 def panel_title(fig: Any, text: str, x: float, y: float, note: str = "") -> None:
     """A left-aligned panel heading at paper coordinates, with a quieter line below it."""
-    lines = f"<b>{text}</b>" + (
-        f"<br><span style='color:{MUTED};font-size:12px'>{note}</span>" if note else ""
-    )
+    lines = f"<b>{text}</b>" + (f"<br><span style='color:{MUTED};font-size:12px'>{note}</span>" if note else "")
     fig.add_annotation(
         text=lines,
         x=x,

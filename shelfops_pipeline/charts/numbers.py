@@ -24,9 +24,9 @@ WHY_UNDEFINED: Final = {
     "mape": "no non-zero actuals",
     "rmspe": "no non-zero actuals",
     "bias": "no demand in the scored rows",
-    "mase": "no seasonal-naive error to scale by",
-    "pinball": "the model gives no quantiles",
-    "coverage_90": "the model gives no interval",
+    "mase": "no seasonal-naive error",
+    "pinball": "no quantiles",
+    "coverage_90": "no interval",
 }
 
 
@@ -55,8 +55,8 @@ def percent(value: float | None, digits: int = 1, signed: bool = False) -> str:
     """A share in per cent; `undefined` for None, NaN and infinities."""
     if value is None or not math.isfinite(value):
         return UNDEFINED
-    sign = "+" if signed else ""
-    return f"{100 * value:{sign}.{digits}f} %".replace("-", "−")
+    rounded = round(100 * value, digits) + 0.0  # no negative zero
+    return f"{rounded:{'+' if signed and rounded else ''}.{digits}f} %".replace("-", "−")
 
 
 def metric_value(metric: str, value: float | None) -> str:

@@ -76,9 +76,7 @@ def _tier_name(tier: str) -> str:
 
 def _tier_note(values: pd.DataFrame) -> str:
     overall = values[values["origin"].astype(str) == ALL]
-    return (
-        f"{int(overall['n'].max()):,} scored forecasts" if len(overall) and overall["n"].notna().any() else ""
-    )
+    return f"{int(overall['n'].max()):,} scored forecasts" if len(overall) and overall["n"].notna().any() else ""
 
 
 def _panel(fig: Any, values: pd.DataFrame, metric: str, models: list[str], row: int, col: int) -> None:

@@ -1,12 +1,11 @@
 """Writes figures: HTML that opens offline (plotly.js and Inter inside), and PNG where a browser is found."""
 
 import base64
+import logging
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
-
-import structlog
 
 from shelfops_pipeline.charts.theme import BACKGROUND, FONT, FONT_STACK, FONT_WEIGHTS, FONTS
 
@@ -14,7 +13,7 @@ WIDTH: Final = 1200
 """Pixels; a figure's own layout gives its height."""
 HOW_TO_GET_PNG: Final = "install Chromium (apt-get install chromium), or run `kaleido_get_chrome`"
 
-_log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 _PAGE: Final = """<!doctype html>
 <html lang="en">
@@ -45,10 +44,7 @@ Promise.all({loads}.map((font) => document.fonts.load(font))).then(draw, draw);
 @cache
 def font_css() -> str:
     """The @font-face rules with Inter inside, for pages that must show it offline."""
-    rule = (
-        "@font-face {{ font-family: '{}'; font-weight: {}; "
-        "src: url(data:font/woff2;base64,{}) format('woff2'); }}"
-    )
+    rule = "@font-face {{ font-family: '{}'; font-weight: {}; src: url(data:font/woff2;base64,{}) format('woff2'); }}"
     fonts = {w: base64.b64encode((FONTS / f"{name}.woff2").read_bytes()) for w, name in FONT_WEIGHTS.items()}
     return "\n".join(rule.format(FONT, weight, data.decode()) for weight, data in fonts.items())
 
@@ -99,7 +95,7 @@ def browser_path() -> str | None:
 
     found = Chromium.find_browser(skip_local=False)
     if found is None:
-        _log.warning("charts.png_skipped", reason="no Chrome or Chromium found", remedy=HOW_TO_GET_PNG)
+        log.warning("Charts are written as HTML only, without PNG: no Chrome or Chromium found; %s", HOW_TO_GET_PNG)
     return found
 
 
@@ -128,8 +124,7 @@ def _write_pngs(figures: Mapping[Path, Any]) -> list[Path]:
     except (ChromeNotFoundError, OSError, RuntimeError, TimeoutError) as error:
         failures = (error,)
     for failure in failures:
-        reason = f"{type(failure).__name__}: {failure}"
-        _log.warning("charts.png_skipped", reason=reason, remedy=HOW_TO_GET_PNG)
+        log.warning("A chart was written as HTML only, without PNG: %s: %s", type(failure).__name__, failure)
     return [job["path"] for job in jobs if job["path"].is_file()]
 
 

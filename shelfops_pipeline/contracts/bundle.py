@@ -7,7 +7,7 @@ A bundle is a directory; nothing in it runs code when loaded (no pickle, no jobl
 from datetime import date, datetime
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shelfops_pipeline.contracts.columns import Grain, Status, Tier
 from shelfops_pipeline.contracts.features import Feature, TierSpec
@@ -58,7 +58,8 @@ class Manifest(Frozen):
     training_cutoff: date = Field(description="Last period whose demand was seen in training")
     created_at: datetime
     seed: int
-    recipe: dict[str, float | int | str | bool | None]
+    holiday_kinds: tuple[str, ...] = Field(description="Code k of the holiday channel is kind k-1; 0 is none")
+    recipe: dict[str, JsonValue] = Field(description="The training recipe, enough to train the same model again")
     metrics: dict[str, float | None] = Field(description="Backtest metrics; null where undefined")
     library_versions: dict[str, str]
     sha256: dict[str, str] = Field(description="File name -> checksum, for every file that is served or reloaded")

@@ -45,7 +45,9 @@ class TierSpec(BaseModel):
     horizon: int = Field(ge=1)
     season: int = Field(description="7 for daily data, 1 for weekly data")
     year: int = Field(description="Periods in a year that keep the weekday: 364 or 52")
-    lead_in: int = Field(description="Periods of known-future channels before the target window that features may look at")
+    lead_in: int = Field(
+        description="Periods of known-future channels before the target window that features may look at"
+    )
     level_windows: tuple[int, ...]
     seasonal_windows: tuple[int, ...]
     seasonal_promo_windows: tuple[int, ...]
@@ -134,7 +136,9 @@ def feature_names(spec: TierSpec) -> tuple[str, ...]:
 
 
 def _own_history(spec: TierSpec, scale: str) -> list[Feature]:
-    def scalar(name: str, definition: str, unit: str = scale, low: float | None = None, high: float | None = None) -> Feature:
+    def scalar(
+        name: str, definition: str, unit: str = scale, low: float | None = None, high: float | None = None
+    ) -> Feature:
         return Feature(name=name, source="scalar", definition=definition, unit=unit, low=low, high=high)
 
     short, month = spec.short, spec.month
@@ -165,7 +169,12 @@ def _own_history(spec: TierSpec, scale: str) -> list[Feature]:
         for w in (short, month)
     ]
     if spec.tier is Tier.PRODUCTION and len(spec.level_windows) > 4:
-        rows.append(scalar("trend_long", f"level of the last {month} less level of the last {spec.level_windows[4]} periods"))
+        rows.append(
+            scalar(
+                "trend_long",
+                f"level of the last {month} less level of the last {spec.level_windows[4]} periods",
+            )
+        )
     return rows
 
 
@@ -208,10 +217,22 @@ def _likes(spec: TierSpec, scale: str) -> list[Feature]:
 
 
 def _seasonal(spec: TierSpec, scale: str) -> list[Feature]:
-    rows = [Feature(name="base", source="target", low=0, unit=scale, definition="reference level of the target; see docs")]
+    rows = [
+        Feature(
+            name="base",
+            source="target",
+            low=0,
+            unit=scale,
+            definition="reference level of the target; see docs",
+        )
+    ]
     rows += [
         Feature(
-            name=f"seasonal_mean_{w}", source="seasonal", low=0, unit=scale, definition=f"mean on the target's weekday, last {w}"
+            name=f"seasonal_mean_{w}",
+            source="seasonal",
+            low=0,
+            unit=scale,
+            definition=f"mean on the target's weekday, last {w}",
         )
         for w in spec.seasonal_windows
     ]
@@ -263,9 +284,21 @@ def _channels(spec: TierSpec, scale: str) -> list[Feature]:
         rows += [
             target("promo", "is the target on promotion?", "flag", 0, 1),
             target("promo_prev", f"promotions in the {near} periods before the target", "periods", 0, near),
-            target("promo_next", f"promotions in the {near} periods after the target, as far as known", "periods", 0, near),
+            target(
+                "promo_next",
+                f"promotions in the {near} periods after the target, as far as known",
+                "periods",
+                0,
+                near,
+            ),
             target("promo_ahead", "share of promotions over the whole horizon", "share", 0, 1),
-            target("since_promo_start", "periods since the running promotion began (0: not on promotion)", "periods", 0, cap),
+            target(
+                "since_promo_start",
+                "periods since the running promotion began (0: not on promotion)",
+                "periods",
+                0,
+                cap,
+            ),
         ]
     if HOLIDAY in spec.channels:
         rows += [
@@ -276,10 +309,22 @@ def _channels(spec: TierSpec, scale: str) -> list[Feature]:
     if OPEN in spec.channels:
         rows += [
             target("closed_prev", f"closed periods in the {near} before the target", "periods", 0, near),
-            target("closed_next", f"closed periods in the {near} after the target, as far as known", "periods", 0, near),
+            target(
+                "closed_next",
+                f"closed periods in the {near} after the target, as far as known",
+                "periods",
+                0,
+                near,
+            ),
             target("since_closed", "periods since last closed", "periods", 0, cap),
             target("until_closed", "periods until next closed, as far as known", "periods", 0, cap),
-            target("closed_run", "length of the closure that ended most recently, within the lead-in", "periods", 0, cap),
+            target(
+                "closed_run",
+                "length of the closure that ended most recently, within the lead-in",
+                "periods",
+                0,
+                cap,
+            ),
         ]
     if PRICE in spec.channels:
         rows += [
@@ -293,10 +338,19 @@ def _channels(spec: TierSpec, scale: str) -> list[Feature]:
             rows += [
                 target(f"cov_{name}", f"{name} at the target", name),
                 target(f"cov_{name}_prev", f"mean {name} of the {near} periods before the target", name),
-                target(f"cov_{name}_next", f"mean {name} of the {near} periods after the target, as far as known", name),
+                target(
+                    f"cov_{name}_next",
+                    f"mean {name} of the {near} periods after the target, as far as known",
+                    name,
+                ),
             ]
     return rows
 
 
 def _static(name: str) -> Feature:
-    return Feature(name=f"static_{name}", source="scalar", definition=f"{name}, as the position in its category list", unit="code")
+    return Feature(
+        name=f"static_{name}",
+        source="scalar",
+        definition=f"{name}, as the position in its category list",
+        unit="code",
+    )

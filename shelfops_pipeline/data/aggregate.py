@@ -24,7 +24,7 @@ _MONDAY: np.int64 = np.int64(3)  # 1970-01-01 was a Thursday
 def daily_demand(valid: pd.DataFrame, grain: Grain) -> pd.DataFrame:
     """Demand per date, store and item: one row for each combination that has transactions, sorted.
 
-    `quantity` is the sum net of returns, `unit_price` the mean of the known prices, `on_promotion` the largest
+    `quantity` is the sum net of returns, `unit_price` the mean of known prices, `on_promotion` the largest
     flag; the last two only where `valid` has them. A week is dated by its Monday. `valid` comes from
     `validate_transactions`: ids are categorical and complete, quantities finite.
     """

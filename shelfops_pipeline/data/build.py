@@ -109,7 +109,9 @@ def _axes(grain: Grain, demand: pd.DataFrame, covariates: list[pd.DataFrame]) ->
     known = [f[c.DATE].max() for f in covariates if len(f) and bool(f[c.KNOWN_FUTURE].iloc[0])]
     end = max([last, *known])
     dates = np.arange(
-        first.to_datetime64().astype("datetime64[D]"), end.to_datetime64().astype("datetime64[D]") + np.timedelta64(1, "D"), step
+        first.to_datetime64().astype("datetime64[D]"),
+        end.to_datetime64().astype("datetime64[D]") + np.timedelta64(1, "D"),
+        step,
     )
     n_observed = int((last - first).days) // step + 1
     return _Axes(stores, items, series, store_of, item_of, dates, step, n_observed)
@@ -217,7 +219,9 @@ def _holidays(axes: _Axes, reference: Reference) -> tuple[Floats, tuple[str, ...
         if scope != "all":
             attribute, _, value = str(scope).partition(":")
             if attribute not in stores:
-                raise DataError(f"calendar: scope '{scope}' names no store attribute; known: {', '.join(stores.columns)}")
+                raise DataError(
+                    f"calendar: scope '{scope}' names no store attribute; known: {', '.join(stores.columns)}"
+                )
             where = stores[attribute].reindex(axes.stores).astype(str).to_numpy() == value
         period = axes.periods(days[c.DATE])
         inside = (period >= 0) & (period < axes.shape[1])
@@ -232,7 +236,10 @@ def _static(axes: _Axes, reference: Reference) -> dict[str, Static]:
         c.STORE_ID: Static(axes.store_of.astype(np.int32), tuple(axes.stores)),
         c.ITEM_ID: Static(axes.item_of.astype(np.int32), tuple(axes.items)),
     }
-    tables = ((reference.stores, c.STORE_ID, axes.stores, axes.store_of), (reference.items, c.ITEM_ID, axes.items, axes.item_of))
+    tables = (
+        (reference.stores, c.STORE_ID, axes.stores, axes.store_of),
+        (reference.items, c.ITEM_ID, axes.items, axes.item_of),
+    )
     for frame, key, index, of in tables:
         if frame.empty:
             continue

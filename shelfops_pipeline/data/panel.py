@@ -1,6 +1,7 @@
 """The dense panel: `[series x time]` arrays with a mask that keeps "no demand" apart from "nobody knows"."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import IntEnum
@@ -10,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfops_pipeline.contracts.columns import Grain
+from shelfops_pipeline.contracts.columns import HOLIDAY, Grain
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int32]
@@ -33,6 +34,12 @@ class Static:
 
     codes: Codes
     categories: tuple[str, ...]
+
+
+def _recoded(static: Static, wanted: tuple[str, ...]) -> Static:
+    position = {category: i for i, category in enumerate(wanted)}
+    table = np.array([*(position.get(k, -1) for k in static.categories), -1], dtype=np.int32)
+    return Static(table[static.codes], wanted)
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,20 @@ class Panel:
             past={k: v[rows] for k, v in self.past.items()},
             static={k: Static(s.codes[rows], s.categories) for k, s in self.static.items()},
         )
+
+    def aligned(self, static_categories: Mapping[str, tuple[str, ...]], holiday_kinds: tuple[str, ...]) -> Self:
+        """The panel with codes as a model learned them: categories it never saw become unknown (-1), a holiday of an
+        unknown kind becomes no holiday. Raises KeyError when an attribute that the model needs is gone.
+        """
+        static = {name: _recoded(self.static[name], wanted) for name, wanted in static_categories.items()}
+        channels = dict(self.channels)
+        if HOLIDAY in channels and self.holiday_kinds != holiday_kinds:
+            table = [
+                0.0,
+                *(float(holiday_kinds.index(k) + 1) if k in holiday_kinds else 0.0 for k in self.holiday_kinds),
+            ]
+            channels[HOLIDAY] = np.array(table, dtype=np.float32)[np.asarray(channels[HOLIDAY]).astype(np.intp)]
+        return replace(self, static=static, channels=channels, holiday_kinds=holiday_kinds)
 
     def save(self, folder: Path) -> None:
         """Write one .npy per array and a JSON of the rest, so that `load` can memory-map."""

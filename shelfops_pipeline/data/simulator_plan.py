@@ -253,13 +253,9 @@ def _shelf_prices(rng: Generator, items: Items, n_days: int) -> Floats:
     return prices
 
 
-def _season(
-    stores: Stores, items: Items, store_of: Ints, item_of: Ints, special: pd.DataFrame, dates: Days
-) -> Floats:
+def _season(stores: Stores, items: Items, store_of: Ints, item_of: Ints, special: pd.DataFrame, dates: Days) -> Floats:
     """[S, T]: week, year, holidays and trend, around 1."""
-    table = {
-        f: np.array([getattr(c, f) for c in CATEGORIES]) for f in ("weekend", "season", "peak", "festive")
-    }
+    table = {f: np.array([getattr(c, f) for c in CATEGORIES]) for f in ("weekend", "season", "peak", "festive")}
     of = items.category[item_of]
     weekday = weekdays(dates)
     saturday = np.isin(weekday, (4, 5)) * (weekday - 3) / 2

@@ -87,8 +87,8 @@ def validate_transactions(
 ) -> ValidationResult:
     """Part raw transactions into good and bad rows; `rules` are those of the source.
 
-    Rows after `last_date` are from the future. Raises DataError when a column is missing, or when the share of
-    bad rows is above `max_quarantined_share` (or the share that the rules call normal, if that is larger).
+    Rows after `last_date` are from the future. Raises DataError when a column is missing or the share of bad
+    rows is above `max_quarantined_share` (or the share that the rules call normal, if that is larger).
     """
     rules = rules or RowRules()
     _check_shape(raw)
@@ -239,9 +239,7 @@ def _as_json(rows: pd.DataFrame) -> list[str]:
     if rows.empty:
         return []
     odd = [str(name) for name, column in rows.select_dtypes("float").items() if np.isinf(column).any()]
-    texts = {
-        name: rows[name].astype(object).where(~np.isinf(rows[name]), rows[name].astype(str)) for name in odd
-    }
+    texts = {name: rows[name].astype(object).where(~np.isinf(rows[name]), rows[name].astype(str)) for name in odd}
     rows = rows.assign(**texts)
     text: str = rows.to_json(orient="records", lines=True, date_format="iso", double_precision=15)
     return text.strip("\n").split("\n")

@@ -8,6 +8,7 @@ folds of short histories), on the other half of the series. Nothing is fitted on
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ class ScoredFold:
     """One fold of one tier; S series, H periods."""
 
     origin: int
+    """position of the last known period in the panel"""
+    origin_date: str
     dates: NDArray[np.datetime64]
     actual: Floats
     """NaN where demand was not observed: not scored"""
@@ -51,7 +54,6 @@ class Baselines:
 class Backtest:
     """Folds of one or two tiers over the same origins; `folds[tier][k]` and `baselines[k]` share their rows."""
 
-    panel: Panel
     origins: tuple[int, ...]
     recipes: dict[Tier, Recipe]
     folds: dict[Tier, list[ScoredFold]]
@@ -78,7 +80,6 @@ def run_backtest(
         history = BaselineHistory(panel.as_of(origin, spec.horizon), spec.season)
         baselines.append(Baselines(history.forecast(origin, spec.horizon), history.naive_error(origin)))
     return Backtest(
-        panel=panel,
         origins=tuple(origins),
         recipes=recipes,
         folds={t: score_folds(panel, folds, recipes[t], metric) for t, folds in raw.items()},
@@ -119,12 +120,17 @@ def score_folds(panel: Panel, folds: Sequence[FoldForecast], recipe: Recipe, met
         earlier = [f for f in folds if f.origin + horizon <= fold.origin]
         forecast = _calibrated_apart(fold, earlier, folds, recipe, metric)
         history = observed[:, : fold.origin + 1].sum(axis=1).astype(np.int32)
-        scored.append(ScoredFold(fold.origin, forecast.dates, fold.actual, forecast, history))
+        day = str(panel.dates[fold.origin].astype("datetime64[D]"))
+        scored.append(ScoredFold(fold.origin, day, forecast.dates, fold.actual, forecast, history))
     return scored
 
 
 def _calibrated_apart(
-    fold: FoldForecast, earlier: Sequence[FoldForecast], folds: Sequence[FoldForecast], recipe: Recipe, metric: Metric
+    fold: FoldForecast,
+    earlier: Sequence[FoldForecast],
+    folds: Sequence[FoldForecast],
+    recipe: Recipe,
+    metric: Metric,
 ) -> Forecast:
     if earlier:
         return calibrated(calibrate(earlier, recipe), fold.state, fold.members, metric)
@@ -146,5 +152,14 @@ def _merge(parts: Sequence[Forecast], order: NDArray[np.intp]) -> Forecast:
     def join(name: str) -> Floats:
         return np.concatenate([getattr(p, name) for p in parts])[order]
 
-    members = {k: np.concatenate([p.members[k] for p in parts])[order] for k in parts[0].members}
-    return Forecast(parts[0].dates, join("mean"), join("point"), join("quantiles"), members)
+    def join_each(name: str) -> dict[Any, Floats]:
+        return {k: np.concatenate([getattr(p, name)[k] for p in parts])[order] for k in getattr(parts[0], name)}
+
+    return Forecast(
+        parts[0].dates,
+        join("mean"),
+        join("point"),
+        join_each("points"),
+        join("quantiles"),
+        join_each("members"),
+    )

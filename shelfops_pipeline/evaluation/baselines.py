@@ -35,7 +35,10 @@ class BaselineHistory:
         self._group_weekday = group_prefix(self._y, mask, groups, int(groups.max()) + 1, season)
         if ON_PROMOTION in panel.channels:
             promo = np.asarray(panel.channels[ON_PROMOTION][:, :n]) > 0
-            self._by_promo = [Prefix.of(self._y, mask & ~promo, season), Prefix.of(self._y, mask & promo, season)]
+            self._by_promo = [
+                Prefix.of(self._y, mask & ~promo, season),
+                Prefix.of(self._y, mask & promo, season),
+            ]
 
     def forecast(self, origin: int, horizon: int) -> dict[str, Floats]:
         """All four baselines, made at `origin` for the next `horizon` periods."""
@@ -48,7 +51,8 @@ class BaselineHistory:
         weekday = self._tables(self._weekday, same, max(self._month // self._season, 1))
         weekday = np.where(np.isfinite(weekday), weekday, level)
         profile = self._tables(self._group_weekday, same, max(self._month // self._season, 1))[self._groups]
-        profile = profile / ratio(*self._group_level.sums(origin, self._month))[self._groups, None]
+        typical = ratio(*self._group_level.sums(origin, self._month))[self._groups, None]
+        profile = np.divide(profile, typical, out=np.full_like(profile, np.nan), where=typical > 0)
         out = {
             "seasonal_naive": self._naive(same, level),
             "weekday_mean": weekday,
@@ -66,7 +70,9 @@ class BaselineHistory:
         return ratio(np.where(seen, error, 0).sum(axis=1, dtype=np.float64), seen.sum(axis=1).astype(np.float64))
 
     def _tables(self, sums: Prefix, ends: NDArray[np.intp], periods: int) -> Floats:
-        columns = {int(e): sums.mean(int(e), periods) if e >= 0 else np.full(len(sums.total), np.nan) for e in np.unique(ends)}
+        columns = {
+            int(e): sums.mean(int(e), periods) if e >= 0 else np.full(len(sums.total), np.nan) for e in np.unique(ends)
+        }
         return np.stack([columns[int(e)] for e in ends], axis=1).astype(np.float32)
 
     def _naive(self, same: NDArray[np.intp], level: Floats) -> Floats:
@@ -94,4 +100,3 @@ class BaselineHistory:
         if OPEN not in self._panel.channels:
             return np.zeros((self._panel.n_series, horizon), dtype=bool)
         return self._future(OPEN, origin, horizon) == 0
-

@@ -14,9 +14,7 @@ SCHEMA_VERSION: Final = 1
 MEASURE: Final = "mean absolute SHAP value on the margin, which is the log of demand"
 
 
-def feature_importance(
-    booster: Any, explanation: Explanation, features: Sequence[Feature]
-) -> list[dict[str, Any]]:
+def feature_importance(booster: Any, explanation: Explanation, features: Sequence[Feature]) -> list[dict[str, Any]]:
     """Rows of feature, definition, unit, mean_abs_shap, gain and splits; the strongest first.
 
     `features` are in column order. `gain` is the mean loss reduction of a split on the feature; null for a
@@ -25,9 +23,7 @@ def feature_importance(
     names = tuple(f.name for f in features)
     if names != explanation.names:
         raise ValueError("The features are not those of the explanation, in its order.")
-    strength = (
-        np.abs(explanation.values).mean(axis=0) if len(explanation.values) else np.full(len(names), np.nan)
-    )
+    strength = np.abs(explanation.values).mean(axis=0) if len(explanation.values) else np.full(len(names), np.nan)
     gain, splits = (booster.get_score(importance_type=kind) for kind in ("gain", "weight"))
     rows = [
         {

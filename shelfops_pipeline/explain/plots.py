@@ -165,11 +165,7 @@ def _swarm(ax: Any, shap: Doubles, value: NDArray[np.float32], y: float, colours
 def _stacked(shap: Doubles, bins: int = 120, reach: float = 0.36) -> Doubles:
     """Offsets in [-reach, reach] that spread points of equal SHAP value around the middle."""
     span = float(np.ptp(shap)) if len(shap) else 0.0
-    cell = (
-        np.zeros(len(shap), dtype=np.int64)
-        if span == 0
-        else ((shap - shap.min()) / span * bins).astype(np.int64)
-    )
+    cell = np.zeros(len(shap), dtype=np.int64) if span == 0 else ((shap - shap.min()) / span * bins).astype(np.int64)
     order = np.argsort(cell, kind="stable")
     sorted_cells = cell[order]
     first = np.searchsorted(sorted_cells, sorted_cells)
@@ -184,9 +180,7 @@ def _value_scale(fig: Any, ax: Any, colours: Any) -> None:
     from matplotlib.cm import ScalarMappable
 
     box = ax.get_position()
-    bar = fig.colorbar(
-        ScalarMappable(cmap=colours), cax=fig.add_axes((box.x1 + 0.015, box.y0, 0.008, box.height))
-    )
+    bar = fig.colorbar(ScalarMappable(cmap=colours), cax=fig.add_axes((box.x1 + 0.015, box.y0, 0.008, box.height)))
     bar.set_ticks([0, 1], labels=["low", "high"])
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, colors=MUTED)
@@ -199,9 +193,7 @@ def _bars(ax: Any, start: float, end: float, parts: list[float]) -> None:
     y = np.arange(rows + 1, -1, -1)  # start on top, prediction at the bottom
     reach = max(float(levels.max()), 0.0) - min(float(levels.min()), 0.0) or 1.0
     ax.barh(y[0], start, height=0.5, color=LINE)
-    ax.barh(
-        y[1:-1], parts, left=levels[:-1], height=0.5, color=[PRIMARY if p >= 0 else DANGER for p in parts]
-    )
+    ax.barh(y[1:-1], parts, left=levels[:-1], height=0.5, color=[PRIMARY if p >= 0 else DANGER for p in parts])
     ax.barh(y[-1], end, height=0.5, color=TEXT)
     for i in range(rows + 1):
         ax.plot([levels[i]] * 2, [y[i] - 0.25, y[i + 1] + 0.25], color=MUTED, linewidth=0.6, linestyle=":")

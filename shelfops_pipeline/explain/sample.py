@@ -15,9 +15,7 @@ STAND_INS: Final = ("median_volume", "upper_quartile_volume")
 """Shown where a kind has no row: no promotion in the data, no known actual."""
 
 
-def stratified_sample(
-    predicted: Numbers, promo: Numbers | None, size: int = SAMPLE, seed: int = 7
-) -> Indices:
+def stratified_sample(predicted: Numbers, promo: Numbers | None, size: int = SAMPLE, seed: int = 7) -> Indices:
     """At most `size` row numbers, ascending; each volume decile with and without promotion gets its share.
 
     The share is proportional, so a mean over the sample estimates the mean over all rows. `predicted` is [n];

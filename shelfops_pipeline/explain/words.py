@@ -133,9 +133,7 @@ _THEMES: Final[Mapping[str, str]] = {
 }
 _LEADS: Final[Mapping[str, str]] = {"price": "price_to_mean"}
 """The feature that speaks for its theme, where it is not the one of that name."""
-_PATTERNS: Final[
-    Mapping[str, re.Pattern[str]]
-] = {  # the first that matches; a theme named like a feature speaks as it
+_PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {  # the first that matches; a theme named like a feature speaks as it
     "similar items": re.compile(r"(store|item|category)_(level|trend|seasonal)"),
     "sales history": re.compile(
         r"level_|promo_level_|regular_level_|seasonal_|ewm$|trend_|std_|zero_share_|max_|last$|last_year|base$|adi$|cv2$"

@@ -109,7 +109,9 @@ def create_windows(
             )
     if not parts:
         raise NotEnoughHistoryError(f"{panel.dataset}: no training window; every series is too short or unobserved")
-    return SequenceWindows(*(np.concatenate([getattr(p, f) for p in parts]) for f in SequenceWindows.__dataclass_fields__))
+    return SequenceWindows(
+        *(np.concatenate([getattr(p, f) for p in parts]) for f in SequenceWindows.__dataclass_fields__)
+    )
 
 
 def training_origins(n_observed: int, spec: TierSpec) -> NDArray[np.intp]:

@@ -36,7 +36,9 @@ class Prefix:
     def sums(self, end: int, periods: int) -> tuple[Doubles, Doubles]:
         """([S] sum, [S] count) over `periods` steps of `lag`, the last one at period `end` (included)."""
         start = max(end + self.lag - periods * self.lag, (end % self.lag))
-        return self.total[:, end + self.lag] - self.total[:, start], self.count[:, end + self.lag] - self.count[:, start]
+        return self.total[:, end + self.lag] - self.total[:, start], self.count[:, end + self.lag] - self.count[
+            :, start
+        ]
 
     def mean(self, end: int, periods: int) -> Floats:
         """[S] mean of the window; NaN where it holds nothing."""

@@ -70,7 +70,9 @@ class StateBuilder:
         scalars |= self._internal(origin, scalars)
         layout, S = self.layout, self.panel.n_series
         seasonal = {"category_seasonal": self._likes.seasonal(origin)}
-        seasonal |= {f"seasonal_mean_{w}": self._seasonal_table(self._seasonal, origin, w) for w in self.spec.seasonal_windows}
+        seasonal |= {
+            f"seasonal_mean_{w}": self._seasonal_table(self._seasonal, origin, w) for w in self.spec.seasonal_windows
+        }
         promo = {
             f"seasonal_promo_mean_{w}": np.stack(
                 [self._seasonal_table(p, origin, w) for p in self._seasonal_by_promo], axis=2
@@ -104,7 +106,10 @@ class StateBuilder:
         total, count = self._square.sums(t, month)
         tail, seen = self._z[:, max(t - 55, 0) : t + 1], self._mask[:, max(t - 55, 0) : t + 1]
         weights = _EWM[-tail.shape[1] :]
-        recent, present = self._z[:, max(t + 1 - short, 0) : t + 1], self._mask[:, max(t + 1 - short, 0) : t + 1]
+        recent, present = (
+            self._z[:, max(t + 1 - short, 0) : t + 1],
+            self._mask[:, max(t + 1 - short, 0) : t + 1],
+        )
         history = self._level.count[:, t + 1]
         last_sale = self._last_sale[:, t]
         out |= {
@@ -115,7 +120,9 @@ class StateBuilder:
             f"zero_share_{month}": self._zeros.mean(t, month),
             f"max_{short}": np.where(present.any(1), np.where(present, recent, -np.inf).max(1), np.nan),
             "last": self._z[:, t],
-            "periods_since_sale": np.where(history > 0, np.where(last_sale < 0, 366, np.minimum(t - last_sale, 366)), np.nan),
+            "periods_since_sale": np.where(
+                history > 0, np.where(last_sale < 0, 366, np.minimum(t - last_sale, 366)), np.nan
+            ),
             "history": np.minimum(history, 730),
             f"stockout_share_{month}": self._stockout.mean(t, month),
         }
@@ -123,7 +130,11 @@ class StateBuilder:
         for w in spec.promo_windows:
             off, on = self._by_promo
             counts = on.sums(t, w)[1], self._level.sums(t, w)[1]
-            out |= {f"promo_level_{w}": on.mean(t, w), f"regular_level_{w}": off.mean(t, w), f"promo_share_{w}": ratio(*counts)}
+            out |= {
+                f"promo_level_{w}": on.mean(t, w),
+                f"regular_level_{w}": off.mean(t, w),
+                f"promo_share_{w}": ratio(*counts),
+            }
         out |= {f"past_{k}_{w}": p.mean(t, w) for k, p in self._past_sums.items() for w in (short, month)}
         if len(spec.level_windows) > 4:
             out["trend_long"] = level_month - out[f"level_{spec.level_windows[4]}"]
@@ -145,7 +156,9 @@ class StateBuilder:
     def _internal(self, t: int, scalars: dict[str, Floats]) -> dict[str, Floats]:
         month = self.spec.month
         likes = self._likes.level(t)
-        fallback = np.where(np.isfinite(scalars[f"level_{month}"]), scalars[f"level_{month}"], self._level.mean(t, t + 1))
+        fallback = np.where(
+            np.isfinite(scalars[f"level_{month}"]), scalars[f"level_{month}"], self._level.mean(t, t + 1)
+        )
         fallback = np.where(np.isfinite(fallback), fallback, likes)
         out = {"fallback_level": fallback, "likes_level": likes}
         out |= location(fallback, scalars[f"std_{month}"], self.transform)
@@ -205,7 +218,10 @@ def location(level: Floats, std: Floats, transform: Transform) -> dict[str, Floa
     """Centre and spread of a series' own scale, see `sequence.reference`."""
     if transform == "count":
         return {"center": np.log(np.maximum(level, 0) + 0.5), "spread": np.ones_like(level)}
-    return {"center": level, "spread": np.where(np.isfinite(std), np.maximum(std, _LEAST_SPREAD), _NEW_SPREAD)}
+    return {
+        "center": level,
+        "spread": np.where(np.isfinite(std), np.maximum(std, _LEAST_SPREAD), _NEW_SPREAD),
+    }
 
 
 def forget_history(state: SeriesState, rows: NDArray[np.bool_], transform: Transform) -> SeriesState:
@@ -217,7 +233,10 @@ def forget_history(state: SeriesState, rows: NDArray[np.bool_], transform: Trans
             scalars[rows, i] = np.nan
     names = state.layout.scalars
     likes = scalars[:, names.index("likes_level")]
-    fresh = location(likes, np.full_like(likes, np.nan), transform) | {"fallback_level": likes, "history": np.zeros_like(likes)}
+    fresh = location(likes, np.full_like(likes, np.nan), transform) | {
+        "fallback_level": likes,
+        "history": np.zeros_like(likes),
+    }
     for name, values in fresh.items():
         scalars[rows, names.index(name)] = values[rows]
     seasonal, promo, encoder = state.seasonal.copy(), state.seasonal_promo.copy(), state.encoder.copy()
@@ -228,5 +247,10 @@ def forget_history(state: SeriesState, rows: NDArray[np.bool_], transform: Trans
     by_horizon = state.by_horizon.copy()
     by_horizon[rows] = np.nan
     return replace(
-        state, scalars=scalars, seasonal=seasonal, seasonal_promo=promo, encoder=encoder, by_horizon=by_horizon
+        state,
+        scalars=scalars,
+        seasonal=seasonal,
+        seasonal_promo=promo,
+        encoder=encoder,
+        by_horizon=by_horizon,
     )

@@ -78,7 +78,11 @@ class Calibration:
         """
         block = self.block_of(mean.shape[1])
         at = np.interp(np.log1p(mean), self.log_share, np.arange(len(self.log_share)))
-        low = np.minimum(at.astype(np.intp), len(self.log_share) - 2) if len(self.log_share) > 1 else np.zeros_like(at, np.intp)
+        low = (
+            np.minimum(at.astype(np.intp), len(self.log_share) - 2)
+            if len(self.log_share) > 1
+            else np.zeros_like(at, np.intp)
+        )
         share = (at - low)[..., None]
         high = np.minimum(low + 1, len(self.log_share) - 1)
         b, c = np.broadcast_arrays(block[None, :], classes[:, None])

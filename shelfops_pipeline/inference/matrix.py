@@ -63,7 +63,9 @@ def _lookups(spec: TierSpec, state: SeriesState) -> dict[str, Floats]:
     layout, position = state.layout, season_position(spec, state.target_dates)
     columns: dict[str, Floats] = {name: state.scalars[:, i, None] for i, name in enumerate(layout.scalars)}
     columns |= {name: state.seasonal[:, i][:, position] for i, name in enumerate(layout.seasonal)}
-    columns |= {name: _by_promo(spec, state, state.seasonal_promo[:, i]) for i, name in enumerate(layout.seasonal_promo)}
+    columns |= {
+        name: _by_promo(spec, state, state.seasonal_promo[:, i]) for i, name in enumerate(layout.seasonal_promo)
+    }
     columns |= {name: state.by_horizon[:, i] for i, name in enumerate(layout.by_horizon)}
     columns["base"] = base_level(spec, state)
     return columns

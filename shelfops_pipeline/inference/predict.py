@@ -83,6 +83,8 @@ class Forecast:
     """[S, H] expected demand, for sums and orders."""
     point: Floats
     """[S, H] optimal for the declared metric."""
+    points: dict[Metric, Floats]
+    """[S, H] optimal for each metric, so that each is scored on what it asks for."""
     quantiles: Floats
     """[S, H, 5] at contracts.columns.QUANTILES."""
     members: dict[str, Floats]
@@ -101,12 +103,30 @@ def predict_demand(model: ServedModel, state: SeriesState, metric: Metric = Metr
 
 def calibrated(calibration: Calibration, state: SeriesState, members: dict[str, Floats], metric: Metric) -> Forecast:
     """The calibrated forecast from the members' expected demand."""
+    parts = []
+    for i in range(0, state.n_series, _BLOCK):
+        rows = slice(i, i + _BLOCK)
+        parts.append(_calibrated_block(calibration, state.take(rows), {k: v[rows] for k, v in members.items()}))
+    means, quantiles, points = zip(*parts, strict=True)
+    by_metric = {m: np.concatenate([p[m] for p in points]) for m in Metric}
+    return Forecast(
+        dates=state.target_dates,
+        mean=np.concatenate(means),
+        point=by_metric[metric],
+        points=by_metric,
+        quantiles=np.concatenate(quantiles),
+        members=members,
+    )
+
+
+def _calibrated_block(
+    calibration: Calibration, state: SeriesState, members: dict[str, Floats]
+) -> tuple[Floats, Floats, dict[Metric, Floats]]:
     classes = cal.demand_class(state)
     open_ = ~state.closed()
     mean = calibration.mean(calibration.blend(members, classes), classes) * open_
     levels = calibration.levels(mean, classes) * open_[..., None]
-    point = cal.point(levels, mean, metric)
-    return Forecast(state.target_dates, mean, point, cal.published(levels), members)
+    return mean, cal.published(levels), {m: cal.point(levels, mean, m) for m in Metric}
 
 
 def check_layout(spec: TierSpec, state: SeriesState) -> None:

@@ -26,7 +26,11 @@ def decoder_inputs(spec: TierSpec, state: SeriesState, transform: Transform, sca
     position = season_position(spec, state.target_dates)
     parts = [*_calendar(spec, state), _relative(base_level(spec, state), state, transform)]
     parts += [
-        _relative(state.seasonal[:, state.layout.seasonal.index(f"seasonal_mean_{w}")][:, position], state, transform)
+        _relative(
+            state.seasonal[:, state.layout.seasonal.index(f"seasonal_mean_{w}")][:, position],
+            state,
+            transform,
+        )
         for w in spec.seasonal_windows
     ]
     if spec.last_year:

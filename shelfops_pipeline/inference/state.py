@@ -18,7 +18,15 @@ from shelfops_pipeline.contracts.features import TierSpec, feature_list
 Floats = NDArray[np.float32]
 
 # Scalars that the model matrix does not hold but that its computation, or the LSTM's scaling, needs.
-INTERNAL_SCALARS = ("fallback_level", "likes_level", "center", "spread", "price_mean", "price_max", "price_last")
+INTERNAL_SCALARS = (
+    "fallback_level",
+    "likes_level",
+    "center",
+    "spread",
+    "price_mean",
+    "price_max",
+    "price_last",
+)
 
 
 @dataclass(frozen=True)

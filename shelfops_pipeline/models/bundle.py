@@ -80,7 +80,8 @@ def _manifest(version: str, panel: Panel, trained: Trained, checksums: dict[str,
         training_cutoff=panel.last_observed,
         created_at=datetime.now(UTC),
         seed=recipe.seed,
-        recipe=recipe.parameters(),
+        holiday_kinds=panel.holiday_kinds,
+        recipe=recipe.model_dump(mode="json"),
         metrics=trained.metrics,
         library_versions={name: library_version(name) for name in _LIBRARIES},
         sha256=checksums,
@@ -116,5 +117,3 @@ def sha256(path: Path) -> str:
     """Hex digest of a file, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-

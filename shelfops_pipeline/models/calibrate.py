@@ -43,7 +43,9 @@ def horizon_blocks(horizon: int, short: int) -> tuple[int, ...]:
     return (*ends, horizon)
 
 
-def fit_calibration(folds: Sequence[FoldForecast], transform: Transform, integer: bool, blocks: tuple[int, ...]) -> Calibration:
+def fit_calibration(
+    folds: Sequence[FoldForecast], transform: Transform, integer: bool, blocks: tuple[int, ...]
+) -> Calibration:
     """Ensemble weights, bias factors and quantile ratios by horizon block and demand class, each shrunk towards what
     all rows say, since a cell may hold few."""
     rows = _flatten(folds, blocks)

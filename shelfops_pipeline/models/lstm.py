@@ -17,7 +17,12 @@ _LARGEST_EMBEDDING_TABLE = 20_000
 
 
 def fit_lstm(
-    windows: SequenceWindows, spec: TierSpec, cardinalities: dict[str, int], recipe: LstmRecipe, transform: Transform, seed: int
+    windows: SequenceWindows,
+    spec: TierSpec,
+    cardinalities: dict[str, int],
+    recipe: LstmRecipe,
+    transform: Transform,
+    seed: int,
 ) -> Any:
     """Fit the network on a bounded sample of windows; deterministic under `seed`.
 

@@ -64,7 +64,11 @@ class Recipe(BaseModel):
         return self.model_copy(
             update={
                 "xgboost": boost.model_copy(
-                    update={"max_rows": round(boost.max_rows * effort), "rounds": rounds, "learning_rate": round(rate, 4)}
+                    update={
+                        "max_rows": round(boost.max_rows * effort),
+                        "rounds": rounds,
+                        "learning_rate": round(rate, 4),
+                    }
                 ),
                 "lstm": net.model_copy(
                     update={
@@ -75,9 +79,18 @@ class Recipe(BaseModel):
             }
         )
 
+    @property
+    def kind(self) -> str:
+        """What distinguishes recipes apart from sizes that follow the data and the effort: equal kinds train alike."""
+        sizes = {"xgboost": {"max_rows", "rounds", "learning_rate"}, "lstm": {"max_windows", "epochs"}}
+        return self.model_dump_json(exclude=sizes)  # type: ignore[arg-type]
+
     def parameters(self) -> dict[str, float | int | str | bool | None]:
         """Flat hyperparameters, for the manifest and the experiment tracker."""
-        flat: dict[str, float | int | str | bool | None] = {"transform": self.transform, "tier": self.spec.tier.value}
+        flat: dict[str, float | int | str | bool | None] = {
+            "transform": self.transform,
+            "tier": self.spec.tier.value,
+        }
         flat |= {f"xgboost_{k}": v for k, v in self.xgboost.model_dump().items()}
         flat |= {f"lstm_{k}": v for k, v in self.lstm.model_dump().items()}
         return flat | {"horizon": self.spec.horizon, "encoder_length": self.spec.encoder_length}
@@ -102,7 +115,13 @@ def default_recipe(panel: Panel, tier: Tier, horizon: int, seed: int, effort: fl
         )
     transform, integer = choose_transform(panel)
     spec = tier_spec(
-        tier, panel.grain, horizon, panel.n_observed, tuple(panel.channels), tuple(sorted(panel.past)), tuple(panel.static)
+        tier,
+        panel.grain,
+        horizon,
+        panel.n_observed,
+        tuple(panel.channels),
+        tuple(sorted(panel.past)),
+        tuple(panel.static),
     )
     cells = int((np.asarray(panel.state[:, : panel.n_observed]) == State.OBSERVED).sum())
     rows = int(np.clip(cells * 1.5, 20_000, 1_500_000 if tier is Tier.PRODUCTION else 1_000_000))

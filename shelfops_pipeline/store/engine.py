@@ -13,7 +13,7 @@ from shelfops_pipeline.errors import ShelfOpsError
 
 DRIVER: Final = "postgresql+psycopg"
 CONNECT_SECONDS: Final = 5
-_SPELLINGS: Final = ("postgres", "postgresql", DRIVER)
+_SPELLINGS: Final = ("postgres", "postgresql", "postgresql+psycopg2", DRIVER)
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,7 @@ from shelfops_pipeline.settings import Settings
 
 def _simulated(data: Path | None, settings: Settings) -> Source:
     return Simulated(
-        _simulator(
-            settings.simulated_stores, settings.simulated_items, settings.simulated_days, settings.seed
-        )
+        _simulator(settings.simulated_stores, settings.simulated_items, settings.simulated_days, settings.seed)
     )
 
 
@@ -44,9 +42,7 @@ def open_source(dataset: str, data: Path | None, settings: Settings) -> Source:
     Raises DataError for a name that is not known.
     """
     if Path(dataset).suffix in (".yaml", ".yml"):
-        raise DataError(
-            f"{dataset}: mapped sources are not there yet; use one of {', '.join(sorted(FACTORIES))}"
-        )
+        raise DataError(f"{dataset}: mapped sources are not there yet; use one of {', '.join(sorted(FACTORIES))}")
     if dataset not in FACTORIES:
         raise DataError(f"unknown data set '{dataset}'; known: {', '.join(sorted(FACTORIES))}")
     return FACTORIES[dataset](data, settings)

@@ -25,9 +25,7 @@ class Favorita:
 
     name = "favorita"
     grain = Grain.DAY
-    absence: Literal["zero", "missing"] = (
-        "missing"  # the official file has a row for every family, sold or not
-    )
+    absence: Literal["zero", "missing"] = "missing"  # the official file has a row for every family, sold or not
     rules = RowRules(items_complete=True)
 
     def __init__(self, data: Path | None) -> None:

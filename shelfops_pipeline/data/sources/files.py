@@ -32,9 +32,7 @@ _MISSING: Final = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
 def find_file(folder: Path | None, names: Sequence[str], origin: str) -> Path:
     """The first official file name that is there, plain or .gz. Raises DataError saying where to get it."""
     if folder is None:
-        raise DataError(
-            f"no data folder: pass --data DIR (or SHELFOPS_DATA) with {names[0]}; get it from {origin}"
-        )
+        raise DataError(f"no data folder: pass --data DIR (or SHELFOPS_DATA) with {names[0]}; get it from {origin}")
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder: pass the one that holds {names[0]}; get it from {origin}")
     for name in names:
@@ -85,9 +83,7 @@ def read_csv(path: Path, kinds: Mapping[str, Kind], *, lines: bool = False) -> p
     return read_csv_bytes(path, read_bytes(path), kinds, lines=lines)
 
 
-def read_csv_bytes(
-    path: Path, data: bytes, kinds: Mapping[str, Kind], *, lines: bool = False
-) -> pd.DataFrame:
+def read_csv_bytes(path: Path, data: bytes, kinds: Mapping[str, Kind], *, lines: bool = False) -> pd.DataFrame:
     """`read_csv` of content that was read before."""
     found = header(path, data)
     absent = [name for name in kinds if name not in found]

@@ -185,9 +185,7 @@ class M5:
     def _events(self) -> pd.DataFrame:
         days = self._days
         columns = ["date", "name", "kind"]
-        rows = pd.concat(
-            [days[["date", *pair]].set_axis(columns, axis=1) for pair in (_EVENTS[:2], _EVENTS[2:])]
-        )
+        rows = pd.concat([days[["date", *pair]].set_axis(columns, axis=1) for pair in (_EVENTS[:2], _EVENTS[2:])])
         rows = rows[rows["name"].notna() & (rows["name"] != "")]
         everywhere = np.full(len(rows), EVERYWHERE, dtype=object)
         kind = rows["kind"].str.lower()

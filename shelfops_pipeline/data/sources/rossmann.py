@@ -142,9 +142,7 @@ class Rossmann:
             "competition_months": _competition_months(self._stores, row, dates),
         }
         frames = [covariate(n, dates, v, store_id=store, known_future=True) for n, v in values.items()]
-        customers = covariate(
-            "customers", past["Date"], past["Customers"], store_id=past["Store"], known_future=False
-        )
+        customers = covariate("customers", past["Date"], past["Customers"], store_id=past["Store"], known_future=False)
         return [*frames, customers]
 
 
@@ -160,8 +158,9 @@ def _holiday_codes(rows: pd.DataFrame, file: str) -> NDArray[np.float64]:
 
 def _buckets(distance: pd.Series) -> pd.Series:
     """Distance to the nearest competitor as one of eight quantile classes, `unknown` where not given."""
-    bucket = pd.qcut(distance, _DISTANCE_BUCKETS, labels=False, duplicates="drop")
-    return ("q" + (bucket + 1).astype("Int64").astype("string")).fillna("unknown").astype(object)
+    bucket = pd.Series(np.ceil(distance.rank(pct=True) * _DISTANCE_BUCKETS))
+    names = bucket.map(lambda b: f"q{b:.0f}", na_action="ignore")
+    return names.astype(object).where(bucket.notna(), "unknown")
 
 
 def _months(dates: NDArray[np.datetime64]) -> NDArray[np.int64]:
@@ -178,9 +177,7 @@ def _competition_months(
     return np.clip(months, 0, _MAX_COMPETITION_MONTHS)
 
 
-def _renewal(
-    stores: pd.DataFrame, row: NDArray[np.intp], dates: NDArray[np.datetime64]
-) -> NDArray[np.float64]:
+def _renewal(stores: pd.DataFrame, row: NDArray[np.intp], dates: NDArray[np.datetime64]) -> NDArray[np.float64]:
     """1 in the months in which a running Promo2 (a mailed coupon round) starts anew, else 0."""
     week = np.array(stores["Promo2SinceWeek"].to_numpy(), dtype=np.float64)
     year = np.array(stores["Promo2SinceYear"].to_numpy(), dtype=np.float64)

@@ -1,0 +1,49 @@
+"""What routes ask for. Everything is read from the application once per request."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import structlog
+from fastapi import Depends, Request
+
+from shelfops_api.champion import Champion, Snapshot
+from shelfops_api.errors import Code, Problem
+from shelfops_api.settings import ApiSettings
+from shelfops_api.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class Services:
+    """What lives as long as the application."""
+
+    settings: ApiSettings
+    warehouse: Warehouse
+    champion: Champion
+
+
+# These are coroutines only because FastAPI would otherwise run each in a thread of its own.
+async def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+async def _settings(services: Annotated[Services, Depends(_services)]) -> ApiSettings:
+    return services.settings
+
+
+async def _warehouse(services: Annotated[Services, Depends(_services)]) -> Warehouse:
+    return services.warehouse
+
+
+async def _snapshot(services: Annotated[Services, Depends(_services)]) -> Snapshot:
+    snapshot = services.champion.snapshot
+    if snapshot is None:
+        raise Problem(Code.NO_CHAMPION, "Train and promote a model: `shelfops train`")
+    structlog.contextvars.bind_contextvars(release=snapshot.release)
+    return snapshot
+
+
+SettingsDep = Annotated[ApiSettings, Depends(_settings)]
+WarehouseDep = Annotated[Warehouse, Depends(_warehouse)]
+SnapshotDep = Annotated[Snapshot, Depends(_snapshot)]
+"""The release that this request is answered from: FastAPI evaluates it once, so an answer cannot mix two."""

@@ -1,0 +1,188 @@
+"""What goes wrong, as problem+json (RFC 9457) with a stable `code` that clients may switch on."""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any, Final, Literal
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from psycopg.errors import UndefinedTable
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+
+from shelfops_api.warehouse import WarehouseUnavailable
+
+REQUEST_ID_HEADER: Final = "X-Request-ID"
+MEDIA_TYPE: Final = "application/problem+json"
+_RETRY_SECONDS: Final = "5"
+
+log = structlog.get_logger(__name__)
+
+
+class Code(StrEnum):
+    """The stable name of a problem."""
+
+    INVALID_REQUEST = "invalid_request"
+    BATCH_TOO_LARGE = "batch_too_large"
+    DATE_OUTSIDE_HORIZON = "date_outside_horizon"
+    UNKNOWN_CHANNEL = "unknown_channel"
+    UNKNOWN_SERIES = "unknown_series"
+    BODY_TOO_LARGE = "body_too_large"
+    NO_CHAMPION = "no_champion"
+    RELEASE_UNPUBLISHED = "release_unpublished"
+    WAREHOUSE_UNAVAILABLE = "warehouse_unavailable"
+    INTERNAL_ERROR = "internal_error"
+
+
+_MEANING: Final[dict[Code, tuple[int, str]]] = {
+    Code.INVALID_REQUEST: (422, "The request does not have the documented form"),
+    Code.BATCH_TOO_LARGE: (422, "Too many series in one request"),
+    Code.DATE_OUTSIDE_HORIZON: (422, "The date is outside the forecast horizon"),
+    Code.UNKNOWN_CHANNEL: (422, "The model has no such known-future input"),
+    Code.UNKNOWN_SERIES: (404, "There is no such series"),
+    Code.BODY_TOO_LARGE: (413, "The request body is too large"),
+    Code.NO_CHAMPION: (503, "No model has been promoted yet"),
+    Code.RELEASE_UNPUBLISHED: (503, "The release has not been published yet"),
+    Code.WAREHOUSE_UNAVAILABLE: (503, "The warehouse cannot be reached"),
+    Code.INTERNAL_ERROR: (500, "Something went wrong here"),
+}
+
+
+class Fault(BaseModel):
+    """One thing that is wrong with the request, and where."""
+
+    location: Literal["body", "path", "query", "header", "cookie"]
+    pointer: str = Field(description="JSON pointer within the location (RFC 6901); empty: all of it")
+    detail: str
+    code: str
+
+
+class ProblemBody(BaseModel):
+    """A problem (RFC 9457). `code` never changes its meaning; `title` and `detail` are for people."""
+
+    model_config = ConfigDict(title="Problem")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str | None
+    errors: list[Fault] = []
+
+
+class Problem(HTTPException):
+    """Raised anywhere below a route to answer with a problem."""
+
+    def __init__(self, code: Code, detail: str, errors: Sequence[Fault] = ()) -> None:
+        status, self.title = _MEANING[code]
+        headers = {"Retry-After": _RETRY_SECONDS} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+        super().__init__(status, detail, headers)
+        self.code, self.errors = code, list(errors)
+
+
+def problem_response(request: Request, problem: HTTPException) -> JSONResponse:
+    """Any HTTP error as problem+json; one that is not ours is named by its status."""
+    phrase = HTTPStatus(problem.status_code).phrase
+    ours = isinstance(problem, Problem)
+    code = problem.code if isinstance(problem, Problem) else phrase.lower().replace(" ", "_").replace("-", "_")
+    request_id: str | None = getattr(request.state, "request_id", None)
+    body = ProblemBody(
+        type=f"urn:shelfops:problem:{code}" if ours else "about:blank",
+        title=problem.title if isinstance(problem, Problem) else phrase,
+        status=problem.status_code,
+        detail=problem.detail,
+        instance=request.url.path,
+        code=code,
+        request_id=request_id,
+        errors=problem.errors if isinstance(problem, Problem) else [],
+    )
+    headers = dict(problem.headers or {})
+    if request_id is not None:
+        headers[REQUEST_ID_HEADER] = request_id
+    return JSONResponse(body.model_dump(), problem.status_code, headers, MEDIA_TYPE)
+
+
+def pointer(parts: Iterable[object]) -> str:
+    """JSON pointer (RFC 6901) of a path."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    faults = []
+    for e in error.errors():
+        where, *path = e["loc"]
+        unreadable = e["type"] == "json_invalid"
+        detail = f"{e['msg']}: {e['ctx']['error']} at character {path[0]}" if unreadable else e["msg"]
+        at = "" if unreadable else pointer(path)
+        faults.append(Fault(location=where, pointer=at, detail=detail, code=e["type"]))
+    first = faults[0]
+    return Problem(Code.INVALID_REQUEST, f"{first.location} {first.pointer}: {first.detail}", faults)
+
+
+async def _on_http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return problem_response(request, error)
+
+
+async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    return problem_response(request, _invalid(error))
+
+
+async def _on_warehouse(request: Request, error: Exception) -> JSONResponse:
+    """The database is away, or was never migrated; any other database error is a defect of ours."""
+    unmigrated = isinstance(error, ProgrammingError) and isinstance(error.orig, UndefinedTable)
+    if isinstance(error, ProgrammingError) and not unmigrated:
+        raise error
+    log.warning("warehouse_unavailable", reason=str(getattr(error, "orig", None) or error))
+    detail = "The warehouse has no tables yet" if unmigrated else "The warehouse did not answer; try again"
+    return problem_response(request, Problem(Code.WAREHOUSE_UNAVAILABLE, detail))
+
+
+async def _on_defect(request: Request, error: Exception) -> JSONResponse:
+    log.error("unhandled_error", request_id=getattr(request.state, "request_id", None), exc_info=error)
+    detail = "The error was logged under this request id"
+    return problem_response(request, Problem(Code.INTERNAL_ERROR, detail))
+
+
+def install(app: FastAPI) -> None:
+    """Make `app` answer every error as a problem."""
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    away: tuple[type[Exception], ...] = (WarehouseUnavailable, OperationalError, InterfaceError, PoolTimeoutError)
+    for kind in (*away, ProgrammingError):
+        app.add_exception_handler(kind, _on_warehouse)
+    app.add_exception_handler(Exception, _on_defect)
+
+
+def documented(*codes: Code) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may answer with these problems, an example for each."""
+    out: dict[int | str, dict[str, Any]] = {}
+    for code in codes:
+        status, title = _MEANING[code]
+        examples = {code.value: {"summary": title, "value": _example(code)}}
+        content = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}
+        entry = out.setdefault(status, {"description": title, "content": {MEDIA_TYPE: content}})
+        entry["content"][MEDIA_TYPE]["examples"] |= examples
+    return out
+
+
+def _example(code: Code) -> dict[str, Any]:
+    status, title = _MEANING[code]
+    return {
+        "type": f"urn:shelfops:problem:{code}",
+        "title": title,
+        "status": status,
+        "detail": "What exactly, and what to do about it",
+        "instance": "/v1/...",
+        "code": code.value,
+        "request_id": "3f0c2a9b6f1e4d0c8a57",
+        "errors": [],
+    }

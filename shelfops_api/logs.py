@@ -1,0 +1,51 @@
+"""One JSON object per log line, with the request id, for our own records and for those of uvicorn and libraries."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+
+_TAKEN_OVER = ("", "uvicorn", "uvicorn.error")
+
+
+@contextmanager
+def json_logs(level: str) -> Iterator[None]:
+    """Log as JSON to standard error within the block, then put the handlers back that were there.
+
+    Tracebacks are plain text without local variables, which could hold a secret.
+    """
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    loggers = [logging.getLogger(name) for name in _TAKEN_OVER]
+    before = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.handlers, logger.propagate = [], True
+    loggers[0].handlers = [handler]
+    loggers[0].setLevel(level.upper())
+    try:
+        yield
+    finally:
+        for logger, handlers, old_level, propagate in before:
+            logger.handlers, logger.propagate = handlers, propagate
+            logger.setLevel(old_level)
+        structlog.reset_defaults()

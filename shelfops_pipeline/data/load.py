@@ -1,0 +1,53 @@
+"""From a source straight to the panel, in memory: the path of `shelfops forecast` and `shelfops backtest`."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import pandas as pd
+
+from shelfops_pipeline.data.aggregate import daily_demand
+from shelfops_pipeline.data.build import build_panel
+from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.data.source import Reference, Source
+from shelfops_pipeline.data.validation import ValidationResult, check_training_data, validate_transactions
+from shelfops_pipeline.errors import DataError
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A panel and what the gates made of the rows behind it."""
+
+    panel: Panel
+    validation: ValidationResult
+
+
+def load_panel(source: Source, max_quarantined_share: float) -> Loaded:
+    """Read everything, validate it, and build the panel. Raises DataError as the gates do."""
+    start, end = source.span()
+    reference = source.reference()
+    result = validate_transactions(
+        source.transactions(start, end),
+        reference,
+        source.rules,
+        last_date=end,
+        max_quarantined_share=max_quarantined_share,
+    )
+    panel = panel_from(source, reference, result.valid, source.inventory(start, end))
+    return Loaded(panel, result)
+
+
+def panel_from(source: Source, reference: Reference, valid: pd.DataFrame, inventory: pd.DataFrame | None) -> Panel:
+    """The panel of validated transactions: summed to the grain and through the training-data gate."""
+    demand = check_training_data(daily_demand(valid, source.grain))
+    return build_panel(source.name, source.grain, source.absence, demand, reference, inventory)
+
+
+def origin_of(panel: Panel, as_of: date | None) -> int:
+    """The period that ends at or covers `as_of`; default: the last observed. Raises DataError outside the history."""
+    if as_of is None:
+        return panel.n_observed - 1
+    first, last = panel.dates[0].astype("datetime64[D]").item(), panel.last_observed
+    if not first <= as_of <= last:
+        raise DataError(f"--as-of {as_of} is outside the history of {panel.dataset}, {first} to {last}")
+    step = (panel.dates[1] - panel.dates[0]).astype("timedelta64[D]").astype(int) if panel.n_periods > 1 else 1
+    return int((as_of - first).days // step)

@@ -1,0 +1,66 @@
+"""Train the tiers of a retailer: backtest first, then the same recipe refitted on everything."""
+
+from dataclasses import dataclass
+
+from shelfops_pipeline.contracts.columns import Metric, Tier
+from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.errors import NotEnoughHistoryError
+from shelfops_pipeline.evaluation.backtest import Backtest, run_backtest
+from shelfops_pipeline.evaluation.folds import fold_origins
+from shelfops_pipeline.inference.predict import ServedModel
+from shelfops_pipeline.models.fit import Progress, fit_members, quiet
+from shelfops_pipeline.models.recipe import Recipe, default_recipe
+
+FOLD_EFFORT = 0.4  # fold models are lighter: there are several of them and none is served
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What to train, and where the folds lie."""
+
+    recipes: dict[Tier, Recipe]
+    origins: tuple[int, ...]
+
+    @property
+    def fold_recipes(self) -> dict[Tier, Recipe]:
+        return {tier: recipe.scaled(FOLD_EFFORT) for tier, recipe in self.recipes.items()}
+
+
+def plan_training(
+    panel: Panel, horizon: int, tier: str = "auto", folds: int = 3, seed: int = 7, effort: float = 1.0
+) -> TrainingPlan:
+    """Recipes for the tiers that the history allows (`auto`) or for the one asked for.
+
+    Raises NotEnoughHistoryError when a tier is asked for that the history cannot fill, or when no fold fits.
+    """
+    cold = default_recipe(panel, Tier.COLD_START, horizon, seed, effort)
+    production = default_recipe(panel, Tier.PRODUCTION, horizon, seed, effort)
+    needed = production.spec.min_history + horizon
+    if tier == Tier.PRODUCTION and panel.n_observed < needed:
+        raise NotEnoughHistoryError(
+            f"{panel.dataset}: the production tier needs {needed} observed periods, there are {panel.n_observed};"
+            " use --tier cold_start, or auto"
+        )
+    recipes = {Tier.COLD_START: cold, Tier.PRODUCTION: production}
+    if tier == "auto" and panel.n_observed < needed:
+        del recipes[Tier.PRODUCTION]
+    elif tier != "auto":
+        recipes = {Tier(tier): recipes[Tier(tier)]}
+    return TrainingPlan(recipes, fold_origins(panel, horizon, folds, cold.spec.season))
+
+
+def backtest_plan(panel: Panel, plan: TrainingPlan, metric: Metric, progress: Progress = quiet) -> Backtest:
+    """The plan's folds, with the lighter recipes."""
+    return run_backtest(panel, plan.fold_recipes, plan.origins, metric, progress)
+
+
+def fit_served(
+    panel: Panel, plan: TrainingPlan, backtest: Backtest, progress: Progress = quiet
+) -> dict[Tier, ServedModel]:
+    """Every tier refitted on all that the panel shows, calibrated on the backtest; not registered."""
+    return {
+        tier: ServedModel(
+            f"{tier.value} (unregistered)", fit_members(panel, recipe, progress), backtest.calibrations[tier]
+        )
+        for tier, recipe in plan.recipes.items()
+    }

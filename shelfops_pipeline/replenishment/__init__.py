@@ -1,0 +1,1 @@
+"""From a forecast to what to order, and what to warn about."""

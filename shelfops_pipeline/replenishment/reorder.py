@@ -1,0 +1,97 @@
+"""Order-up-to levels from the calibrated forecast.
+
+Demand over the protection interval (lead time plus review period) is a distribution, not a sum of point forecasts:
+its mean is the sum of daily means; its variance adds daily variances, their correlation, and the variability of the
+lead time (Silver, Pyke and Thomas 2017, ch. 6).
+"""
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shelfops_pipeline.contracts.columns import QUANTILES
+from shelfops_pipeline.inference.predict import Forecast
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+DAY_CORRELATION = 0.3
+"""Correlation of the forecast errors of neighbouring days, falling geometrically with distance: a forecast that is
+low today tends to be low tomorrow. Measured on the simulated retailer, 0.2 to 0.4."""
+
+
+@dataclass(frozen=True)
+class Stock:
+    """Stock position of n series, aligned with the forecast's rows. NaN: unknown."""
+
+    on_hand: Doubles
+    on_order: Doubles
+    lead_time_days: Doubles
+    lead_time_sd: Doubles
+
+
+@dataclass(frozen=True)
+class ReorderPlan:
+    """Per series, in units."""
+
+    demand: Doubles
+    """expected over the protection interval"""
+    deviation: Doubles
+    """its standard deviation"""
+    order_up_to: Doubles
+    quantity: Doubles
+    """to order now; NaN where the stock is unknown"""
+    days_of_supply: Doubles
+    """days that the stock on hand lasts at expected demand, at most the horizon; NaN where unknown"""
+    stockout_probability: Doubles
+    """that demand over the lead time exceeds the stock on hand and on order; NaN where unknown"""
+
+
+def plan_orders(forecast: Forecast, stock: Stock, service_level: float, review_days: int) -> ReorderPlan:
+    """Order-up-to levels for a target probability of no stockout per order cycle. Unknown lead times count as 7 days."""
+    H = forecast.mean.shape[1]
+    lead = np.where(np.isfinite(stock.lead_time_days), stock.lead_time_days, 7.0)
+    lead_sd = np.where(np.isfinite(stock.lead_time_sd), stock.lead_time_sd, 0.0)
+    demand, deviation = demand_over(forecast, np.minimum(lead + review_days, H), lead_sd)
+    up_to = np.ceil(demand + NormalDist().inv_cdf(service_level) * deviation)
+    position = stock.on_hand + stock.on_order
+    lead_demand, lead_deviation = demand_over(forecast, np.minimum(lead, H), lead_sd)
+    score = (position - lead_demand) / np.maximum(lead_deviation, 1e-6)
+    cumulative = np.cumsum(forecast.mean, axis=1)
+    supply = np.where(np.isfinite(stock.on_hand), (cumulative <= stock.on_hand[:, None]).sum(axis=1), np.nan)
+    return ReorderPlan(
+        demand=demand,
+        deviation=deviation,
+        order_up_to=up_to,
+        quantity=np.maximum(up_to - position, 0),
+        days_of_supply=supply,
+        stockout_probability=1 - _normal_cdf(score),
+    )
+
+
+def demand_over(forecast: Forecast, days: Doubles, lead_sd: Doubles) -> tuple[Doubles, Doubles]:
+    """(mean, standard deviation) of each series' demand over its first `days` periods (fractions count in part)."""
+    H = forecast.mean.shape[1]
+    share = np.clip(days[:, None] - np.arange(H), 0, 1)
+    mean = (forecast.mean * share).sum(axis=1, dtype=np.float64)
+    daily = daily_deviation(forecast) * share
+    distance = np.abs(np.subtract.outer(np.arange(H), np.arange(H)))
+    variance = np.einsum("si,ij,sj->s", daily, DAY_CORRELATION**distance, daily, optimize=True)
+    per_day = mean / np.maximum(days, 1e-6)
+    return mean, np.sqrt(variance + (per_day * lead_sd) ** 2)
+
+
+def daily_deviation(forecast: Forecast) -> Doubles:
+    """[S, H] standard deviation of daily demand from its central 90 % interval (a normal one is 3.29 wide)."""
+    width = NormalDist().inv_cdf(QUANTILES[-1]) - NormalDist().inv_cdf(QUANTILES[0])
+    interval = forecast.quantiles[..., -1] - forecast.quantiles[..., 0]
+    # Where the interval is all zeros, sales are rare: the Poisson deviation is the least there can be.
+    return np.maximum(interval / width, np.sqrt(np.maximum(forecast.mean, 0))).astype(np.float64)
+
+
+def _normal_cdf(z: Doubles) -> Doubles:
+    from scipy.special import ndtr
+
+    return np.asarray(ndtr(z), dtype=np.float64)

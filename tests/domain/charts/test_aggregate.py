@@ -1,0 +1,75 @@
+"""Sums behind the charts, against plain definitions."""
+
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from shelfops_pipeline.charts.aggregate import errors_by_horizon, period_days, representative_series, scored
+from shelfops_pipeline.charts.numbers import metric_value, number, percent
+from shelfops_pipeline.charts.theme import shorten, sort_models
+
+
+def test_errors_by_horizon_match_a_plain_loop(forecasts: pd.DataFrame) -> None:
+    found = errors_by_horizon(forecasts).set_index(["model", "horizon"])
+    for model in ("ensemble", "seasonal_naive"):
+        for horizon in (1, 7, 14):
+            error = demand = n = 0.0
+            for row in forecasts[forecasts["model"] == model].itertuples():
+                if (row.date - row.origin).days == horizon and not np.isnan(row.y):
+                    error, demand, n = error + abs(row.point - row.y), demand + row.y, n + 1
+            assert found.loc[(model, horizon), "wape"] == pytest.approx(error / demand)
+            assert found.loc[(model, horizon), "mae"] == pytest.approx(error / n)
+
+
+def test_wape_without_demand_is_undefined_not_zero(forecasts_of: Any) -> None:
+    found = errors_by_horizon(forecasts_of(series=2).assign(y=0.0))
+    assert found["wape"].isna().all()
+    assert found["mae"].gt(0).any()
+
+
+def test_dates_from_parquet_are_accepted(forecasts: pd.DataFrame) -> None:
+    plain = forecasts.assign(date=forecasts["date"].dt.date, origin=forecasts["origin"].dt.date)
+    assert isinstance(plain["date"].iloc[0], date)
+    pd.testing.assert_frame_equal(errors_by_horizon(plain), errors_by_horizon(forecasts))
+
+
+def test_period_is_the_smallest_step() -> None:
+    assert period_days(pd.Series(pd.to_datetime(["2024-01-01", "2024-01-15", "2024-01-08"]))) == 7
+    assert period_days(pd.Series(pd.to_datetime(["2024-01-01"]))) == 1
+
+
+def test_representative_series_are_different(forecasts: pd.DataFrame) -> None:
+    rows = scored(forecasts[forecasts["model"] == "ensemble"])
+    chosen = representative_series(rows)
+    assert len(set(chosen.values())) == len(chosen) >= 5
+    volume = rows.groupby(["store_id", "item_id"])["y"].sum()
+    assert chosen["highest volume"] == volume.idxmax()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "undefined"), (float("nan"), "undefined"), (float("inf"), "undefined"), (0.0, "0"), (-3.14159, "−3.14")]
+    + [(12345.6, "12,346"), (0.00012, "0.00012")],
+)
+def test_numbers_read_well(value: float | None, text: str) -> None:
+    assert number(value) == text
+
+
+def test_shares_are_per_cent_and_mae_has_a_unit() -> None:
+    assert percent(-0.0001, signed=True) == "0.0 %"
+    assert metric_value("bias", 0.021) == "+2.1 %"
+    assert metric_value("wape", float("nan")) == "undefined"
+    assert metric_value("mae", 3.318) == "3.32 units"
+
+
+def test_long_names_keep_both_ends() -> None:
+    assert shorten("a" * 30 + "z" * 30, 20).startswith("aaaa")
+    assert shorten("a" * 30 + "z" * 30, 20).endswith("zz")
+    assert len(shorten("a" * 30 + "z" * 30, 20)) == 20
+
+
+def test_models_come_before_baselines_and_unknown_ones_last() -> None:
+    assert sort_models(["zeta", "seasonal_naive", "ensemble"]) == ["ensemble", "seasonal_naive", "zeta"]
