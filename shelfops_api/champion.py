@@ -43,7 +43,15 @@ _ONNX_ERRORS: Final[tuple[type[Exception], ...]] = tuple(
     kind for kind in vars(onnx_errors).values() if isinstance(kind, type) and issubclass(kind, Exception)
 )
 # ValueError covers JSON and Pydantic; the others are what arrays of a wrong shape lead to.
-_REFUSALS: Final = (BundleError, OSError, ValueError, KeyError, IndexError, TypeError, *_ONNX_ERRORS)
+_REFUSALS: Final[tuple[type[Exception], ...]] = (
+    BundleError,
+    OSError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    *_ONNX_ERRORS,
+)
 
 
 @dataclass(frozen=True)
@@ -102,9 +110,8 @@ def _read_manifest(folder: Path, dataset: str) -> Manifest:
         raise BundleError(f"{path}: schema version {raw.get('schema_version')} is not {SCHEMA_VERSION}")
     manifest = Manifest.model_validate(raw)
     if (manifest.version, manifest.dataset) != (folder.name, dataset):
-        raise BundleError(
-            f"{path} is of version {manifest.version} of {manifest.dataset}, not of {folder.name} of {dataset}"
-        )
+        found = f"{manifest.version} of {manifest.dataset}"
+        raise BundleError(f"{path} says that it is {found}, not {folder.name} of {dataset}")
     names = tuple(feature.name for feature in manifest.features)
     if names != feature_names(manifest.spec) or manifest.quantiles != QUANTILES:
         raise BundleError(f"{path}: made for other features or quantiles than this release of ShelfOps has; train anew")

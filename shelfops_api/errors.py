@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 class Code(StrEnum):
     """The stable name of a problem."""
 
+    BAD_REQUEST = "bad_request"
     INVALID_REQUEST = "invalid_request"
     BATCH_TOO_LARGE = "batch_too_large"
     DATE_OUTSIDE_HORIZON = "date_outside_horizon"
@@ -40,6 +41,7 @@ class Code(StrEnum):
 
 
 _MEANING: Final[dict[Code, tuple[int, str]]] = {
+    Code.BAD_REQUEST: (400, "The body cannot be read"),
     Code.INVALID_REQUEST: (422, "The request does not have the documented form"),
     Code.BATCH_TOO_LARGE: (422, "Too many series in one request"),
     Code.DATE_OUTSIDE_HORIZON: (422, "The date is outside the forecast horizon"),
@@ -126,13 +128,11 @@ def _invalid(error: RequestValidationError) -> Problem:
     return Problem(Code.INVALID_REQUEST, f"{first.location} {first.pointer}: {first.detail}", faults)
 
 
-async def _on_http(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
+async def _on_http(request: Request, error: HTTPException) -> JSONResponse:
     return problem_response(request, error)
 
 
-async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
+async def _on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
     return problem_response(request, _invalid(error))
 
 
@@ -147,15 +147,15 @@ async def _on_warehouse(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _on_defect(request: Request, error: Exception) -> JSONResponse:
-    log.error("unhandled_error", request_id=getattr(request.state, "request_id", None), exc_info=error)
+    """A defect of ours. The server logs the traceback, since it is raised again after this answer."""
     detail = "The error was logged under this request id"
     return problem_response(request, Problem(Code.INTERNAL_ERROR, detail))
 
 
 def install(app: FastAPI) -> None:
     """Make `app` answer every error as a problem."""
-    app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.exception_handler(HTTPException)(_on_http)
+    app.exception_handler(RequestValidationError)(_on_invalid)
     away: tuple[type[Exception], ...] = (WarehouseUnavailable, OperationalError, InterfaceError, PoolTimeoutError)
     for kind in (*away, ProgrammingError):
         app.add_exception_handler(kind, _on_warehouse)
@@ -172,6 +172,12 @@ def documented(*codes: Code) -> dict[int | str, dict[str, Any]]:
         entry = out.setdefault(status, {"description": title, "content": {MEDIA_TYPE: content}})
         entry["content"][MEDIA_TYPE]["examples"] |= examples
     return out
+
+
+def problem_schemas() -> dict[str, Any]:
+    """The schemas that `documented` refers to, by their name in OpenAPI."""
+    schema = ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs"), "Problem": schema}
 
 
 def _example(code: Code) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 import structlog
 
-_TAKEN_OVER = ("", "uvicorn", "uvicorn.error")
+_TAKEN_OVER = ("", "uvicorn", "uvicorn.error", "uvicorn.access")
+_SILENT = ("uvicorn.access",)  # our own line per request says more
 
 
 @contextmanager
@@ -21,13 +22,14 @@ def json_logs(level: str) -> Iterator[None]:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    configured = structlog.get_config()
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+        foreign_pre_chain=shared,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
@@ -39,7 +41,7 @@ def json_logs(level: str) -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in _TAKEN_OVER]
     before = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
     for logger in loggers:
-        logger.handlers, logger.propagate = [], True
+        logger.handlers, logger.propagate = [], logger.name not in _SILENT
     loggers[0].handlers = [handler]
     loggers[0].setLevel(level.upper())
     try:
@@ -48,4 +50,4 @@ def json_logs(level: str) -> Iterator[None]:
         for logger, handlers, old_level, propagate in before:
             logger.handlers, logger.propagate = handlers, propagate
             logger.setLevel(old_level)
-        structlog.reset_defaults()
+        structlog.configure(**configured)

@@ -51,6 +51,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         title="ShelfOps",
         version=version("shelfops"),
         summary="Demand forecasts of one retailer, and what-ifs on the model that made them",
+        responses=errors.documented(errors.Code.INTERNAL_ERROR),
         lifespan=_lifespan,
     )
     app.state.services = Services(settings, warehouse, watched)

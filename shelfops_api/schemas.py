@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from shelfops_api.champion import Snapshot
 from shelfops_api.warehouse import WarehouseState
-from shelfops_pipeline.contracts.columns import ON_PROMOTION, OPEN, PRICE, Grain, Metric, Tier
+from shelfops_pipeline.contracts.columns import HOLIDAY, ON_PROMOTION, OPEN, PRICE, Grain, Metric, Tier
 
 # PostgreSQL's text has no NUL; everything else is a legal id.
 SeriesId = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
@@ -158,10 +158,13 @@ class Override(Request):
 
     @field_validator("covariates")
     @classmethod
-    def _without_own_fields(cls, values: dict[str, float]) -> dict[str, float]:
+    def _possible(cls, values: dict[str, float]) -> dict[str, float]:
         twice = sorted({ON_PROMOTION, PRICE, OPEN} & set(values))
         if twice:
             raise ValueError(f"{', '.join(twice)} has a field of its own")
+        code = values.get(HOLIDAY, 0)
+        if code < 0 or code != int(code):
+            raise ValueError(f"{HOLIDAY} is the code of a kind of holiday: a whole number, 0 for none")
         return values
 
     @model_validator(mode="after")

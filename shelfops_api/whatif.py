@@ -95,16 +95,14 @@ def _apply(group: _Group, row: int, i: int, series: SeriesRequest) -> Iterable[F
 
 
 def _outside(place: tuple[object, ...], day: date, horizons: Mapping[date, int]) -> Fault:
-    return Fault(
-        location="body", pointer=pointer(place), detail=outside(day, list(horizons)), code=Code.DATE_OUTSIDE_HORIZON
-    )
+    detail = f"{day} is not a date of the forecast; it has {covered(list(horizons))}"
+    return Fault(location="body", pointer=pointer(place), detail=detail, code=Code.DATE_OUTSIDE_HORIZON)
 
 
-def outside(day: date, dates: Sequence[date]) -> str:
-    """Says that `day` is not one of the forecast's periods, and which are."""
+def covered(dates: Sequence[date]) -> str:
+    """Says which dates a forecast has."""
     step = (dates[1] - dates[0]).days if len(dates) > 1 else 1
-    every = f", every {step} days" if step > 1 else ""
-    return f"{day} is not a date of the forecast: {dates[0]} to {dates[-1]}{every}"
+    return f"{dates[0]} to {dates[-1]}" + (f", every {step} days" if step > 1 else "")
 
 
 def _answers(

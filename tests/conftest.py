@@ -28,7 +28,7 @@ def admin(url: str, statement: str, *names: str) -> None:
     """Run one statement with quoted `names` on the server's own database."""
     host = str(warehouse_url(url).query["host"])
     with psycopg.connect(host=host, user="shelfops", dbname="postgres", autocommit=True) as connection:
-        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))  # type: ignore[arg-type]
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +36,9 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The session's embedded server; the URL of a database that no test writes to."""
     home = tmp_path_factory.mktemp("postgres")
     with embedded_postgres(home) as url:
+        # Tests make and drop hundreds of databases; durability has its own tests, on their own servers.
+        admin(url, "ALTER SYSTEM SET fsync = off")
+        admin(url, "SELECT pg_reload_conf()")
         yield url
     remove_embedded(home)
 

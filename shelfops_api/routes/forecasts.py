@@ -9,7 +9,7 @@ from shelfops_api.deps import SnapshotDep, WarehouseDep
 from shelfops_api.errors import Code, Fault, Problem, documented
 from shelfops_api.lookup import stored_forecast
 from shelfops_api.schemas import ForecastPeriod, SeriesForecast, SeriesId
-from shelfops_api.whatif import PERIOD_COLUMNS, outside
+from shelfops_api.whatif import PERIOD_COLUMNS, covered
 
 router = APIRouter(prefix="/v1/forecasts", tags=["forecasts"])
 
@@ -48,12 +48,14 @@ def series_forecast(
 
 
 def _nothing_between(start: date | None, end: date | None, dates: list[date]) -> Problem:
-    name, day = ("start", start) if start is not None and (end is None or start > dates[-1]) else ("end", end)
     if start is not None and end is not None and start > end:
-        return _problem(Code.INVALID_REQUEST, "start", f"{start} is after end, {end}")
-    return _problem(Code.DATE_OUTSIDE_HORIZON, name, outside(day, dates))
-
-
-def _problem(code: Code, name: str, detail: str) -> Problem:
-    fault = Fault(location="query", pointer=f"/{name}", detail=detail, code=code)
-    return Problem(code, f"{name}: {detail}", [fault])
+        code, detail = Code.INVALID_REQUEST, f"start, {start}, is after end, {end}"
+    else:
+        code = Code.DATE_OUTSIDE_HORIZON
+        detail = f"no date of the forecast lies from {start or '...'} to {end or '...'}; it has {covered(dates)}"
+    faults = [
+        Fault(location="query", pointer=f"/{name}", detail=detail, code=code)
+        for name, value in (("start", start), ("end", end))
+        if value is not None
+    ]
+    return Problem(code, detail, faults)

@@ -11,6 +11,7 @@ from shelfops_api.whatif import predict_batch
 router = APIRouter(prefix="/v1/predict", tags=["predict"])
 
 _PROBLEMS = documented(
+    Code.BAD_REQUEST,
     Code.UNKNOWN_SERIES,
     Code.BODY_TOO_LARGE,
     Code.INVALID_REQUEST,

@@ -3,18 +3,22 @@
 import numpy as np
 import pandas as pd
 
-from shelfops_pipeline.contracts.columns import ACTUAL, DATE, ITEM_ID, MODEL, ORIGIN, POINT, STORE_ID
+from shelfops_pipeline.contracts.columns import ACTUAL, DATE, ITEM_ID, MODEL, ORIGIN, POINT, QUANTILE_COLUMNS, STORE_ID
 
 HORIZON = "horizon"
+MEDIAN = "median"
+"""The column that MAE and WAPE are scored on: q50 where there is one, else `point`."""
 WAPE = "wape"
 MAE = "mae"
 ROWS = "n"
 
 
 def scored(forecasts: pd.DataFrame) -> pd.DataFrame:
-    """The rows whose actual is known, with dates as timestamps. The others cannot be scored."""
+    """The rows whose actual is known, with dates as timestamps. Adds MEDIAN."""
     frame = forecasts.loc[forecasts[ACTUAL].notna() & forecasts[POINT].notna()]
-    return frame.assign(**{DATE: pd.to_datetime(frame[DATE]), ORIGIN: pd.to_datetime(frame[ORIGIN])})
+    median = frame[QUANTILE_COLUMNS[2]].astype(float).fillna(frame[POINT])
+    dates = {column: pd.to_datetime(frame[column]) for column in (DATE, ORIGIN)}
+    return frame.assign(**dates, **{MEDIAN: median})
 
 
 def period_days(dates: pd.Series) -> int:
@@ -30,11 +34,11 @@ def with_horizon(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def errors_by(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """MAE and WAPE of the `point` column for each combination of `keys`, with the number of rows.
+    """MAE and WAPE of the median for each combination of `keys`, with the number of rows.
 
     WAPE is the sum of absolute errors over the sum of actuals: NaN where nothing was sold.
     """
-    parts = frame[keys].assign(error=(frame[POINT] - frame[ACTUAL]).abs(), actual=frame[ACTUAL].abs())
+    parts = frame[keys].assign(error=(frame[MEDIAN] - frame[ACTUAL]).abs(), actual=frame[ACTUAL].abs())
     sums = parts.groupby(keys, observed=True, sort=True).agg(
         error=("error", "sum"), actual=("actual", "sum"), n=("error", "size")
     )
@@ -61,7 +65,7 @@ def representative_series(frame: pd.DataFrame) -> dict[str, tuple[str, str]]:
     `frame` holds scored rows of one model. Each series is chosen once, so fewer series give fewer examples.
     """
     parts = frame[[STORE_ID, ITEM_ID]].assign(
-        error=(frame[POINT] - frame[ACTUAL]).abs(), actual=frame[ACTUAL], idle=frame[ACTUAL].le(0)
+        error=(frame[MEDIAN] - frame[ACTUAL]).abs(), actual=frame[ACTUAL], idle=frame[ACTUAL].le(0)
     )
     table = parts.groupby([STORE_ID, ITEM_ID], observed=True).agg(
         error=("error", "sum"), actual=("actual", "sum"), idle=("idle", "mean")

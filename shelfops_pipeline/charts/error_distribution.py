@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shelfops_pipeline.charts.aggregate import HORIZON, WAPE, errors_by, main_model, scored, with_horizon
+from shelfops_pipeline.charts.aggregate import HORIZON, MEDIAN, WAPE, errors_by, main_model, scored, with_horizon
 from shelfops_pipeline.charts.layout import empty_figure, heading, panel_title
 from shelfops_pipeline.charts.numbers import UNDEFINED, number, percent
 from shelfops_pipeline.charts.theme import BAND_50, LINE, MUTED, PRIMARY, TEXT, model_label, use_theme
@@ -15,7 +15,6 @@ from shelfops_pipeline.contracts.columns import (
     ITEM_ID,
     MEAN,
     MODEL,
-    POINT,
     QUANTILE_COLUMNS,
     QUANTILES,
     STORE_ID,
@@ -33,7 +32,7 @@ _LEVELS: Final = [0.05, 0.25, 0.5, 0.75, 0.95]
 def error_distribution(forecasts: pd.DataFrame, unit: str = "units") -> Any:
     """Four panels on the ensemble: histogram of errors, by horizon, reliability, WAPE by series volume.
 
-    An error is `point` less the actual: above 0 means forecast too high. Everything is aggregated here, so
+    An error is the median forecast less the actual: above 0 means forecast too high. Everything is aggregated here, so
     the page does not grow with the number of series.
     """
     rows = scored(forecasts)
@@ -43,14 +42,14 @@ def error_distribution(forecasts: pd.DataFrame, unit: str = "units") -> Any:
     from plotly.subplots import make_subplots
 
     rows = with_horizon(rows[rows[MODEL] == model])
-    rows = rows.assign(**{_ERROR: rows[POINT] - rows[ACTUAL]})
+    rows = rows.assign(**{_ERROR: rows[MEDIAN] - rows[ACTUAL]})
     fig = make_subplots(rows=2, cols=2, horizontal_spacing=0.11, vertical_spacing=0.24)
     _histogram(fig, rows, unit)
     _by_horizon(fig, rows, unit)
     _reliability(fig, rows)
     _by_volume(fig, rows)
     subtitle = (
-        f"{model_label(model)}, {len(rows):,} scored forecasts · error = forecast − actual, "
+        f"{model_label(model)}, {len(rows):,} scored forecasts · error = median − actual, "
         f"in {unit} per period · bias of the mean {percent(_bias(rows), signed=True)}"
     )
     fig.update_layout(
@@ -199,10 +198,5 @@ def _by_volume(fig: Any, rows: pd.DataFrame) -> None:
         col=2,
     )
     fig.update_yaxes(title_text="WAPE", tickformat=".0%", rangemode="tozero", row=2, col=2)
-    panel_title(
-        fig,
-        "WAPE by volume of the series",
-        0.555,
-        0.38,
-        f"{len(volume):,} series in {groups} equal groups, slow to fast",
-    )
+    note = f"{len(volume):,} series" + (f" in {groups} equal groups, slow to fast" if groups > 1 else "")
+    panel_title(fig, "WAPE by volume of the series", 0.555, 0.38, note)

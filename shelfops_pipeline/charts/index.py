@@ -10,7 +10,7 @@ from typing import Final
 
 import pandas as pd
 
-from shelfops_pipeline.charts.numbers import METRIC_LABELS, UNDEFINED, defined, metric_value
+from shelfops_pipeline.charts.numbers import METRIC_ORDER, SHORT_LABELS, UNDEFINED, defined, metric_value
 from shelfops_pipeline.charts.theme import (
     BACKGROUND,
     FONT_STACK,
@@ -32,9 +32,6 @@ CHARTS: Final[Mapping[str, str]] = {
     "error_distribution": "Error distribution",
     "feature_importance": "Feature importance",
 }
-_METRICS: Final = ("wape", "mae", "mape", "rmsle", "rmspe", "bias", "mase", "pinball", "coverage_90")
-
-_SHORT: Final = METRIC_LABELS | {"coverage_90": "Coverage 90 %", "pinball": "Pinball"}
 
 _PAGE: Final = Template("""<!doctype html>
 <html lang="en">
@@ -152,11 +149,11 @@ def _metric_table(metrics: pd.DataFrame) -> str:
         (str(t), str(m), str(k)): float(v)
         for t, m, k, v in zip(rows["tier"], rows["model"], rows["metric"], rows["value"], strict=True)
     }
-    head = "".join(f"<th>{escape(h)}</th>" for h in ("Tier · model", *(_SHORT[m] for m in _METRICS)))
+    head = "".join(f"<th>{escape(h)}</th>" for h in ("Tier · model", *(SHORT_LABELS[m] for m in METRIC_ORDER)))
     lines = []
     for tier in sorted({t for t, _, _ in values}, reverse=True):
         for model in sort_models(m for t, m, _ in values if t == tier):
-            cells = "".join(_cell(values.get((tier, model, metric)), metric) for metric in _METRICS)
+            cells = "".join(_cell(values.get((tier, model, metric)), metric) for metric in METRIC_ORDER)
             lines.append(f"<tr><td>{escape(tier.replace('_', ' '))} · {escape(model_label(model))}</td>{cells}</tr>")
     return f'<table class="metrics"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
 

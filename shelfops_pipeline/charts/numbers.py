@@ -9,6 +9,7 @@ METRIC_LABELS: Final = {
     "wape": "WAPE",
     "mae": "MAE",
     "mape": "MAPE",
+    "rmse": "RMSE",
     "rmsle": "RMSLE",
     "rmspe": "RMSPE",
     "bias": "Bias",
@@ -16,9 +17,11 @@ METRIC_LABELS: Final = {
     "pinball": "Pinball loss",
     "coverage_90": "Coverage of the 90 % interval",
 }
+METRIC_ORDER: Final = tuple(METRIC_LABELS)
+SHORT_LABELS: Final = METRIC_LABELS | {"coverage_90": "Coverage", "pinball": "Pinball"}
 SHARES: Final = frozenset({"wape", "mape", "rmspe", "bias", "coverage_90"})
 """Metrics that are a share, shown in per cent."""
-IN_UNITS: Final = frozenset({"mae", "pinball"})
+IN_UNITS: Final = frozenset({"mae", "rmse", "pinball"})
 WHY_UNDEFINED: Final = {
     "wape": "no demand in the scored rows",
     "mape": "no non-zero actuals",

@@ -45,12 +45,11 @@ def tier_comparison(metrics: pd.DataFrame) -> Any:
             text = f"{_tier_name(tier)} tier · {_TITLES[metric]}" if col == 1 else _TITLES[metric]
             panel_title(fig, text, axis.xaxis.domain[0], axis.yaxis.domain[1], note)
     fig.update_yaxes(
-        categoryorder="array",
-        categoryarray=models,
-        range=[len(models) - 0.5, -0.5],  # first model on top, also where a tier lacks some
-        tickvals=models,
+        range=[len(models) - 0.5, -0.5],  # first model on top
+        tickvals=list(range(len(models))),
         ticktext=[model_label(m) for m in models],
         tickfont={"color": TEXT},
+        zeroline=False,
         showgrid=False,
     )
     fig.update_layout(
@@ -91,7 +90,7 @@ def _panel(fig: Any, values: pd.DataFrame, metric: str, models: list[str], row: 
     fig.add_bar(
         orientation="h",
         x=bars,
-        y=shown,
+        y=[models.index(m) for m in shown],
         marker_color=[model_color(m) for m in shown],
         error_x={
             "array": [top - bar for top, bar in zip(tops, bars, strict=True)],
@@ -111,7 +110,7 @@ def _panel(fig: Any, values: pd.DataFrame, metric: str, models: list[str], row: 
     for model, at, value in [*zip(shown, tops, bars, strict=True), *((m, 0.0, None) for m in missing)]:
         fig.add_annotation(
             x=at,
-            y=model,
+            y=models.index(model),
             text=metric_value(metric, value).removesuffix(" units"),
             showarrow=False,
             xanchor="left",

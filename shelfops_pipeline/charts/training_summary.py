@@ -9,7 +9,15 @@ import pandas as pd
 
 from shelfops_pipeline.charts.aggregate import HORIZON, WAPE, errors_by_horizon, main_model
 from shelfops_pipeline.charts.layout import empty_figure, heading, panel_title
-from shelfops_pipeline.charts.numbers import METRIC_LABELS, UNDEFINED, defined, metric_value, number, percent
+from shelfops_pipeline.charts.numbers import (
+    METRIC_ORDER,
+    SHORT_LABELS,
+    UNDEFINED,
+    defined,
+    metric_value,
+    number,
+    percent,
+)
 from shelfops_pipeline.charts.theme import (
     BACKGROUND,
     BASELINES,
@@ -28,12 +36,12 @@ from shelfops_pipeline.contracts.columns import MODEL
 
 TITLE: Final = "Training summary"
 ALL: Final = "all"
-_COLUMNS: Final = ("wape", "mae", "mape", "rmsle", "rmspe", "bias", "mase", "pinball", "coverage_90")
-_SHORT: Final = {**METRIC_LABELS, "coverage_90": "Coverage", "pinball": "Pinball"}
 Fact = str | int | float | None
 _TOP: Final = 100
 _BOTTOM: Final = 28
 _LINE: Final = 27
+_WRAP: Final = 54
+"""Characters of a fact that fit on one line of a page that is 1200 pixels wide."""
 _GAPS: Final = (84, 112, 64)
 
 
@@ -42,7 +50,7 @@ def training_summary(
 ) -> Any:
     """Key figures, WAPE by model, WAPE by horizon, every metric by model, and the facts of the run.
 
-    `forecasts` has BACKTEST_COLUMNS; `metrics` columns tier, model, origin, metric, value, n; `facts` are
+    `forecasts` has BACKTESTMETRIC_ORDER; `metrics` columns tier, model, origin, metric, value, n; `facts` are
     shown in order, label to value. `tier` says which tier of `metrics` the page is about (default: the first
     in it).
     """
@@ -51,7 +59,7 @@ def training_summary(
         return empty_figure(TITLE, "The run left no metric and no facts.")
     import plotly.graph_objects as go
 
-    page = _Page(models=len(table), facts=(len(facts) + 1) // 2)
+    page = _Page(models=len(table), facts=max(map(_lines, _fact_columns(facts))))
     fig = go.Figure()
     fig.update_layout(
         template=use_theme(),
@@ -119,11 +127,11 @@ def _by_model(metrics: pd.DataFrame, tier: str | None) -> pd.DataFrame:
     """Models (rows, in reading order) by metric (columns) over all folds; NaN where undefined or absent."""
     rows = metrics[metrics["origin"].astype(str) == ALL]
     if rows.empty:
-        return pd.DataFrame(columns=list(_COLUMNS), dtype=float)
+        return pd.DataFrame(columns=list(METRIC_ORDER), dtype=float)
     chosen = str(tier if tier is not None else rows["tier"].iloc[0])
     rows = rows[rows["tier"].astype(str) == chosen].drop_duplicates(["model", "metric"])
     table = rows.pivot(index="model", columns="metric", values="value")
-    return table.reindex(index=sort_models(table.index), columns=list(_COLUMNS)).astype(float)
+    return table.reindex(index=sort_models(table.index), columns=list(METRIC_ORDER)).astype(float)
 
 
 def _best_baseline(table: pd.DataFrame) -> str | None:
@@ -229,29 +237,38 @@ def _wape_by_horizon(fig: Any, page: _Page, forecasts: pd.DataFrame, table: pd.D
 
 
 def _metric_table(fig: Any, page: _Page, table: pd.DataFrame) -> None:
-    cells = [[metric_value(c, v).removesuffix(" units") for v in table[c]] for c in _COLUMNS]
+    cells = [[metric_value(c, v).removesuffix(" units") for v in table[c]] for c in METRIC_ORDER]
     fig.add_table(
         domain={"x": [0, 1], "y": page.metrics},
-        columnwidth=[2.1] + [1] * len(_COLUMNS),
-        header=_cells(["Model", *(_SHORT[c] for c in _COLUMNS)], header=True),
+        columnwidth=[2.1] + [1] * len(METRIC_ORDER),
+        header=_cells(["Model", *(SHORT_LABELS[c] for c in METRIC_ORDER)], header=True),
         cells=_cells([[model_label(m) for m in table.index], *cells]),
     )
     panel_title(fig, "Every metric by model", 0, page.metrics[1])
 
 
 def _fact_table(fig: Any, page: _Page, facts: Mapping[str, Fact]) -> None:
-    shown = [(escape(shorten(k, 40)), escape(shorten(_fact(v), 110))) for k, v in facts.items()]
-    half = (len(shown) + 1) // 2
-    for i, part in enumerate((shown[:half], shown[half:])):
+    for i, part in enumerate(_fact_columns(facts)):
         if part:
             left = 0.51 * i
             fig.add_table(
                 domain={"x": [left, left + 0.49], "y": page.data},
                 columnwidth=[1, 2.2],
                 header={"values": ["", ""], "height": 0, "line": {"width": 0}, "fill": {"color": BACKGROUND}},
-                cells=_cells([[k for k, _ in part], [v for _, v in part]]),
+                cells=_cells([[escape(k) for k, _ in part], [escape(v) for _, v in part]]),
             )
     panel_title(fig, "Data and training", 0, page.data[1])
+
+
+def _fact_columns(facts: Mapping[str, Fact]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    shown = [(shorten(k, 24), shorten(_fact(v), 110)) for k, v in facts.items()]
+    half = (len(shown) + 1) // 2
+    return shown[:half], shown[half:]
+
+
+def _lines(column: list[tuple[str, str]]) -> int:
+    """Lines that the column takes: a long value wraps."""
+    return sum(1 + len(value) // _WRAP for _, value in column)
 
 
 def _fact(value: Fact) -> str:

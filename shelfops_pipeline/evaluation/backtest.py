@@ -7,8 +7,8 @@ folds of short histories), on the other half of the series. Nothing is fitted on
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,10 @@ class ScoredFold:
     history: NDArray[np.int32]
     """[S] observed periods of each series at the origin"""
 
+    def take(self, rows: NDArray[np.intp]) -> Self:
+        """The fold of some of the series."""
+        return replace(self, actual=self.actual[rows], forecast=self.forecast.take(rows), history=self.history[rows])
+
 
 @dataclass(frozen=True)
 class Baselines:
@@ -48,6 +52,12 @@ class Baselines:
 
     forecasts: dict[str, Floats]
     naive_error: Floats
+
+    def take(self, rows: NDArray[np.intp]) -> Self:
+        """The baselines of some of the series."""
+        return replace(
+            self, forecasts={k: v[rows] for k, v in self.forecasts.items()}, naive_error=self.naive_error[rows]
+        )
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,14 @@ class Backtest:
     baselines: list[Baselines]
     calibrations: dict[Tier, Calibration]
     """Fitted on all folds: what a model trained on everything is served with."""
+
+    def take(self, rows: NDArray[np.intp]) -> Self:
+        """The backtest of some of the series."""
+        return replace(
+            self,
+            folds={tier: [fold.take(rows) for fold in folds] for tier, folds in self.folds.items()},
+            baselines=[b.take(rows) for b in self.baselines],
+        )
 
 
 def run_backtest(

@@ -1,6 +1,6 @@
 """A backtest as tables: one row per metric, and one row per forecast."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 import numpy as np
 import pandas as pd
@@ -93,26 +93,23 @@ def _columns(backtest: Backtest, tier: Tier, fold: int, name: str) -> dict[str, 
     return dict.fromkeys([metric.value for metric in Metric], values)
 
 
-def forecast_frames(panel: Panel, backtest: Backtest, tier: Tier | None = None) -> Iterator[pd.DataFrame]:
+def forecast_frames(
+    panel: Panel, backtest: Backtest, tier: Tier | None = None, models: Container[str] | None = None
+) -> Iterator[pd.DataFrame]:
     """One frame per fold and model with contracts.columns.BACKTEST_COLUMNS, scored rows only (`y` was observed).
 
-    With no tier, each series is shown with the tier that serves a history of its length.
+    With no tier, each series is shown with the tier that serves a history of its length. `models` limits the models.
     """
     for k in range(len(backtest.origins)):
         fold = served_fold(backtest, k) if tier is None else backtest.folds[tier][k]
         shared = _keys(panel, fold)
         seen = np.isfinite(fold.actual)
-        yield _frame(
-            shared,
-            ENSEMBLE,
-            fold.forecast.mean[seen],
-            fold.forecast.point[seen],
-            fold.forecast.quantiles[seen],
-        )
-        for name in MEMBERS:
-            yield _frame(shared, name, fold.forecast.members[name][seen], fold.forecast.members[name][seen], None)
-        for name, values in backtest.baselines[k].forecasts.items():
-            yield _frame(shared, name, values[seen], values[seen], None)
+        everything = {ENSEMBLE: (fold.forecast.mean, fold.forecast.point)}
+        everything |= {n: (v, v) for n, v in (fold.forecast.members | backtest.baselines[k].forecasts).items()}
+        for name, (mean, point) in everything.items():
+            if models is None or name in models:
+                quantiles = fold.forecast.quantiles[seen] if name == ENSEMBLE else None
+                yield _frame(shared, name, mean[seen], point[seen], quantiles)
 
 
 def served_fold(backtest: Backtest, k: int) -> ScoredFold:

@@ -65,14 +65,16 @@ def explain(booster: Any, X: Floats, feature_names: Sequence[str]) -> Explanatio
     if X.ndim != 2 or X.shape[1] != len(feature_names):
         raise ValueError(f"X has shape {X.shape}, but there are {len(feature_names)} feature names.")
     rows = xgboost.DMatrix(X)
+    margin = np.asarray(booster.predict(rows, output_margin=True), dtype=np.float64)
+    if margin.ndim != 1:
+        raise ValueError(f"A single-output booster is needed; this one has {margin.shape[1]} outputs.")
     contributions = np.asarray(booster.predict(rows, pred_contribs=True), dtype=np.float64)
     found = Explanation(contributions[:, :-1], contributions[:, -1], X, tuple(feature_names))
-    margin = np.asarray(booster.predict(rows, output_margin=True), dtype=np.float64)
     gap = np.abs(found.margin - margin)
     if (gap > TOLERANCE * np.maximum(1, np.abs(margin))).any():
         raise ValueError(
-            f"SHAP values miss the margin by up to {gap.max():.2g}: the booster is not a single-output tree "
-            "model, or it was cut after early stopping (ship the slice)."
+            f"SHAP values miss the margin by up to {gap.max():.2g}: the booster was cut after early stopping "
+            "(ship the slice), or is not a tree model."
         )
     return found
 

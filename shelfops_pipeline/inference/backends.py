@@ -1,5 +1,6 @@
 """The two ways to run a bundle's models: native libraries in the pipeline, ONNX in the API. Same inputs, same outputs."""
 
+import os
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -32,6 +33,7 @@ class NativeBackend:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up chatter, not its errors
         import keras
         import xgboost
 

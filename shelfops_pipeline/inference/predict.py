@@ -1,6 +1,6 @@
 """`predict_demand()`: the one inference function behind the graph, the command line and the API."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -29,6 +29,8 @@ class Members:
     spec: TierSpec
     transform: Transform
     channel_scales: Scales
+    static_categories: dict[str, tuple[str, ...]]
+    holiday_kinds: tuple[str, ...]
     backend: Backend
 
     def predict(self, state: SeriesState) -> dict[str, Floats]:
@@ -60,9 +62,32 @@ class ServedModel:
     def spec(self) -> TierSpec:
         return self.members.spec
 
+    @property
+    def transform(self) -> Transform:
+        return self.members.transform
+
+    @property
+    def channel_scales(self) -> Scales:
+        return self.members.channel_scales
+
+    @property
+    def static_categories(self) -> dict[str, tuple[str, ...]]:
+        return self.members.static_categories
+
+    @property
+    def holiday_kinds(self) -> tuple[str, ...]:
+        return self.members.holiday_kinds
+
     @classmethod
     def of(cls, manifest: Manifest, calibration: Calibration, backend: Backend) -> Self:
-        members = Members(manifest.spec, manifest.transform, manifest.channel_scales, backend)
+        members = Members(
+            spec=manifest.spec,
+            transform=manifest.transform,
+            channel_scales=manifest.channel_scales,
+            static_categories=manifest.static_categories,
+            holiday_kinds=manifest.holiday_kinds,
+            backend=backend,
+        )
         return cls(manifest.version, members, calibration)
 
     @classmethod
@@ -89,6 +114,17 @@ class Forecast:
     """[S, H, 5] at contracts.columns.QUANTILES."""
     members: dict[str, Floats]
     """[S, H] by ensemble member, uncalibrated."""
+
+    def take(self, rows: NDArray[np.intp]) -> Self:
+        """The forecast of some of the series."""
+        return replace(
+            self,
+            mean=self.mean[rows],
+            point=self.point[rows],
+            points={k: v[rows] for k, v in self.points.items()},
+            quantiles=self.quantiles[rows],
+            members={k: v[rows] for k, v in self.members.items()},
+        )
 
 
 def predict_demand(model: ServedModel, state: SeriesState, metric: Metric = Metric.MAE) -> Forecast:

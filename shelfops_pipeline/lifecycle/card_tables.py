@@ -6,12 +6,18 @@ from typing import Final
 import pandas as pd
 
 from shelfops_pipeline.charts.aggregate import HORIZON, MAE, WAPE, errors_by, main_model, scored, with_horizon
-from shelfops_pipeline.charts.numbers import METRIC_LABELS, UNDEFINED, WHY_UNDEFINED, defined, metric_value
+from shelfops_pipeline.charts.numbers import (
+    METRIC_LABELS,
+    METRIC_ORDER,
+    UNDEFINED,
+    WHY_UNDEFINED,
+    defined,
+    metric_value,
+)
 from shelfops_pipeline.charts.theme import model_label, sort_models
 from shelfops_pipeline.contracts.columns import MODEL
 
 ALL: Final = "all"
-METRICS: Final = ("wape", "mae", "mape", "rmsle", "rmspe", "bias", "mase", "pinball", "coverage_90")
 GROUPS: Final = 6
 _GROUP: Final = "group"
 
@@ -49,13 +55,13 @@ def by_model(metrics: pd.DataFrame) -> str:
     """Every metric of every model and baseline in each tier, over all folds."""
     tiers = sorted(metrics["tier"].astype(str).unique(), reverse=True)
     rows = [
-        [f"{tier} · {model_label(model)}", *(cell(metrics, tier, model, m) for m in METRICS)]
+        [f"{tier} · {model_label(model)}", *(cell(metrics, tier, model, m) for m in METRIC_ORDER)]
         for tier in tiers
         for model in sort_models(metrics.loc[metrics["tier"].astype(str) == tier, "model"].unique())
     ]
     if not rows:
         return f"{UNDEFINED} (the run had no backtest)"
-    return table(["Tier · model", *(METRIC_LABELS[m] for m in METRICS)], rows)
+    return table(["Tier · model", *(METRIC_LABELS[m] for m in METRIC_ORDER)], rows)
 
 
 def by_fold(own: pd.DataFrame) -> str:
@@ -65,8 +71,8 @@ def by_fold(own: pd.DataFrame) -> str:
     if not folds or not models:
         return f"{UNDEFINED} (the run had no backtest)"
     tier = str(own["tier"].iloc[0])
-    rows = [[fold, *(cell(own, tier, models[0], m, fold) for m in METRICS)] for fold in folds]
-    return table([f"{model_label(models[0])}, origin", *(METRIC_LABELS[m] for m in METRICS)], rows)
+    rows = [[fold, *(cell(own, tier, models[0], m, fold) for m in METRIC_ORDER)] for fold in folds]
+    return table([f"{model_label(models[0])}, origin", *(METRIC_LABELS[m] for m in METRIC_ORDER)], rows)
 
 
 def by_horizon(forecasts: pd.DataFrame | None) -> str:

@@ -164,7 +164,9 @@ def _register(client: Any, run: RunRecord, started: Any) -> str | None:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     source = f"{started.info.artifact_uri}/{BUNDLE}"
-    made = client.create_model_version(name, source, started.info.run_id, tags={VERSION_TAG: run.version})
+    made = client.create_model_version(
+        name, source, started.info.run_id, tags={VERSION_TAG: run.version}, await_creation_for=None
+    )
     if run.alias:
         client.set_registered_model_alias(name, run.alias, made.version)
     return str(made.version)

@@ -16,6 +16,7 @@ from shelfops_pipeline.contracts.columns import Metric, Tier
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.evaluation.backtest import Backtest, run_backtest
 from shelfops_pipeline.inference.predict import ServedModel, predict_demand
+from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.models.bundle import verify
 from shelfops_pipeline.models.recipe import Recipe
 from shelfops_pipeline.models.serve import origin_state
@@ -41,6 +42,18 @@ class Decision:
     ratio: float
     interval: tuple[float, float]
     """90 % bootstrap interval of the ratio of MAEs"""
+
+    def summary(self) -> dict[str, str | float | bool | None]:
+        """Flat and JSON-safe; undefined numbers are None."""
+        numbers = {
+            "candidate_mae": self.candidate_mae,
+            "rival_mae": self.rival_mae,
+            "ratio": self.ratio,
+            "ratio_low": self.interval[0],
+            "ratio_high": self.interval[1],
+        }
+        finite = {k: v if np.isfinite(v) else None for k, v in numbers.items()}
+        return {"promote": self.promote, "reason": self.reason, "rival": self.rival, **finite}
 
 
 def decide(panel: Panel, backtest: Backtest, tier: Tier, champion: Path | None) -> Decision:
@@ -82,10 +95,9 @@ def champion_forecasts(panel: Panel, backtest: Backtest, tier: Tier, champion: P
 
 def _frozen(panel: Panel, backtest: Backtest, champion: Path, manifest: Manifest) -> list[Floats]:
     model = ServedModel.load_native(champion)
-    aligned = panel.aligned(manifest.static_categories, manifest.holiday_kinds)
     out = []
     for origin in backtest.origins:
-        known = aligned.as_of(origin, manifest.horizon)
+        known = panel.as_of(origin, manifest.horizon)
         out.append(predict_demand(model, origin_state(known, model, origin)).points[Metric.MAE])
     return out
 
@@ -112,3 +124,14 @@ def _block_errors(actual: Floats, forecast: Floats) -> Doubles:
     """Sum of absolute errors per block of periods."""
     per_period = np.nansum(np.abs(actual - forecast), axis=0, dtype=np.float64)
     return np.add.reduceat(per_period, np.arange(0, len(per_period), _BLOCK_PERIODS))
+
+
+def run_gate(registry: Registry, panel: Panel, backtest: Backtest, tier: Tier, version: str) -> Decision:
+    """Decide about a candidate and act on it: promoted, or refused with the reason in the registry."""
+    holder = registry.champion_of(tier)
+    decision = decide(panel, backtest, tier, None if holder is None else registry.models / holder)
+    if decision.promote:
+        registry.promote(version, decision.reason)
+    else:
+        registry.refuse(version, decision.reason)
+    return decision

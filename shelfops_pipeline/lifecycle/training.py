@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from shelfops_pipeline.contracts.columns import Metric, Tier
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.errors import NotEnoughHistoryError
@@ -10,6 +12,7 @@ from shelfops_pipeline.evaluation.folds import fold_origins
 from shelfops_pipeline.inference.predict import ServedModel
 from shelfops_pipeline.models.fit import Progress, fit_members, quiet
 from shelfops_pipeline.models.recipe import Recipe, default_recipe
+from shelfops_pipeline.settings import Settings
 
 FOLD_EFFORT = 0.4  # fold models are lighter: there are several of them and none is served
 
@@ -47,6 +50,18 @@ def plan_training(
     elif tier != "auto":
         recipes = {Tier(tier): recipes[Tier(tier)]}
     return TrainingPlan(recipes, fold_origins(panel, horizon, folds, cold.spec.season))
+
+
+def plan_forecast(panel: Panel, settings: Settings) -> TrainingPlan:
+    """The plan of a forecast that is made and thrown away: with `auto`, only the tiers that will serve a series."""
+    s = settings
+    plan = plan_training(panel, s.horizon, s.tier, s.folds, s.seed, s.effort)
+    if len(plan.recipes) == 1:
+        return plan
+    history = np.isfinite(np.asarray(panel.demand[:, : panel.n_observed])).sum(axis=1)
+    enough = history >= plan.recipes[Tier.PRODUCTION].spec.min_history
+    needed = {Tier.PRODUCTION: enough.any(), Tier.COLD_START: not enough.all()}
+    return TrainingPlan({t: r for t, r in plan.recipes.items() if needed[t]}, plan.origins)
 
 
 def backtest_plan(panel: Panel, plan: TrainingPlan, metric: Metric, progress: Progress = quiet) -> Backtest:

@@ -47,6 +47,8 @@ def export_xgboost(booster: Any, folder: Path) -> None:
 def export_lstm(network: Any, folder: Path) -> None:
     """lstm.keras and lstm.onnx."""
     network.save(folder / LSTM_NATIVE)
+    # Keras refuses to export a network that has not been called since it was loaded.
+    network({i.name: np.zeros((1, *i.shape[1:]), dtype=i.dtype) for i in network.inputs})
     network.export(folder / LSTM_ONNX, format="onnx", verbose=False)
 
 

@@ -1,6 +1,7 @@
 """Fit the members of a tier on everything a panel shows."""
 
 from collections.abc import Callable
+from typing import Any
 
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.features.create import create_features, create_windows
@@ -33,4 +34,16 @@ def fit_members(panel: Panel, recipe: Recipe, progress: Progress = quiet) -> Mem
     progress(f"{spec.tier}: LSTM on {len(windows.target):,} windows")
     cardinalities = {name: len(panel.static[name].categories) for name in spec.static}
     network = fit_lstm(windows, spec, cardinalities, recipe.lstm, transform, seed)
-    return Members(spec, transform, scales, NativeBackend(booster, network))
+    return members_of(panel, recipe, booster, network)
+
+
+def members_of(panel: Panel, recipe: Recipe, booster: Any, network: Any) -> Members:
+    """Fitted models together with what their inputs depend on."""
+    return Members(
+        spec=recipe.spec,
+        transform=recipe.transform,
+        channel_scales=channel_scales(panel),
+        static_categories={name: panel.static[name].categories for name in recipe.spec.static},
+        holiday_kinds=panel.holiday_kinds,
+        backend=NativeBackend(booster, network),
+    )

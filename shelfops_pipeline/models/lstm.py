@@ -4,6 +4,7 @@ Encoder state, category embeddings and the decoder's inputs of a target period g
 all periods (the MQ-RNN layout of Wen et al. 2017), so no forecast is fed back and errors do not accumulate.
 """
 
+import os
 from typing import Any
 
 import numpy as np
@@ -28,19 +29,28 @@ def fit_lstm(
 
     `cardinalities` gives the number of categories of each static attribute, in the order of `spec.static`.
     """
-    import keras
-    import tensorflow as tf
-
+    keras, tf = quiet_tensorflow()
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     network = _network(spec, windows, cardinalities, recipe)
     steps = -(-len(windows.target) // recipe.batch_size)
     schedule = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps * recipe.epochs, alpha=0.05)
-    network.compile(optimizer=keras.optimizers.Adam(schedule, clipnorm=1.0), loss=_loss(transform))
+    optimizer = keras.optimizers.Adam(schedule, clipnorm=1.0)
+    network.compile(optimizer=optimizer, loss=_loss(transform), jit_compile=False)  # XLA compiles longer than we train
     inputs = {"encoder": windows.encoder, "decoder": windows.decoder, "static": windows.static}
     network.fit(inputs, windows.target, batch_size=recipe.batch_size, epochs=recipe.epochs, shuffle=True, verbose=0)
     return network
+
+
+def quiet_tensorflow() -> tuple[Any, Any]:
+    """(keras, tensorflow), imported without their start-up chatter on stderr; real errors are still raised."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import keras
+    import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")
+    return keras, tf
 
 
 def _network(spec: TierSpec, windows: SequenceWindows, cardinalities: dict[str, int], recipe: LstmRecipe) -> Any:

@@ -18,7 +18,11 @@ def stock_alerts(
     reorder = ~risk & (plan.stockout_probability > 1 - service_level)
     over = (position > _OVERSTOCK_FACTOR * np.maximum(plan.order_up_to, 1)) & ~risk & ~reorder
     alerts: list[Alert] = []
-    for kind, severity, chosen in (("stockout_risk", "high", risk), ("reorder_now", "medium", reorder), ("overstock", "low", over)):
+    for kind, severity, chosen in (
+        ("stockout_risk", "high", risk),
+        ("reorder_now", "medium", reorder),
+        ("overstock", "low", over),
+    ):
         alerts += [
             Alert(
                 store_id=str(store_ids[s]),

@@ -150,9 +150,10 @@ def stop_group(group: int, seconds: float, leader: "subprocess.Popen[bytes] | No
         if leader is not None:
             leader.poll()
         if not _members(group):
-            return
+            break
         time.sleep(POLL_SECONDS / 2)
-    _signal(group, signal.SIGKILL)
+    else:
+        _signal(group, signal.SIGKILL)
     if leader is not None:
         leader.wait()
 
@@ -187,8 +188,10 @@ def _same_start(pid: int, recorded: float | None) -> bool:
 
 
 def _started(pid: int) -> float | None:
+    """When the process started; None if it is gone, or a zombie that nobody has buried yet."""
     try:
-        return float(psutil.Process(pid).create_time())
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
     except psutil.NoSuchProcess:
         return None
 

@@ -103,8 +103,7 @@ def _check_version(place: Place) -> None:
     file = place.base / "data" / "PG_VERSION"
     if file.exists() and (found := file.read_text().strip()) != str(MAJOR_VERSION):
         raise ShelfOpsError(
-            f"{file.parent} was written by PostgreSQL {found}, this is {MAJOR_VERSION}: "
-            "use pg_upgrade, or another home"
+            f"{file.parent} was written by PostgreSQL {found}, this is {MAJOR_VERSION}: use pg_upgrade, or another home"
         )
 
 
@@ -166,9 +165,7 @@ def _answering(base: Path) -> str | None:
 
 
 def _connect(sockets: str) -> "psycopg.Connection[tuple[object, ...]]":
-    return psycopg.connect(
-        host=sockets, user=SUPERUSER, dbname="postgres", connect_timeout=5, autocommit=True
-    )
+    return psycopg.connect(host=sockets, user=SUPERUSER, dbname="postgres", connect_timeout=5, autocommit=True)
 
 
 def _create_databases(sockets: str) -> None:

@@ -27,9 +27,7 @@ def warehouse_url(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise ShelfOpsError(
-            "The database URL cannot be read; expected postgresql://user@host:5432/database"
-        ) from None
+        raise ShelfOpsError("The database URL cannot be read; expected postgresql://user@host:5432/database") from None
     if parsed.drivername not in _SPELLINGS:
         raise ShelfOpsError(f"The warehouse is PostgreSQL (postgresql://...), not {parsed.drivername!r}")
     return parsed.set(drivername=DRIVER)

@@ -6,7 +6,7 @@ depends on nobody's environment. See `store.embedded` for the protocol. In the b
     users.lock    every user holds a shared flock; the keeper gets it exclusively when the last one is gone
                   (the kernel drops the locks of a killed process too), and then stops the server
     server.lock   held exclusively while a keeper lives: there is never more than one
-    server.json   there while a keeper's server runs: its pid and its socket directory
+    server.json   the pid and the socket directory of the keeper's server; a crashed one leaves it
     server.log    what initdb, postgres and the keeper say; the previous one is server.log.1
     data/         the cluster
 """
@@ -58,9 +58,7 @@ def arguments_of(pid: int) -> list[str]:
     """The command line of a process; empty if there is none."""
     if Path("/proc/self").exists():
         try:
-            return [
-                os.fsdecode(part) for part in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") if part
-            ]
+            return [os.fsdecode(part) for part in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") if part]
         except OSError:
             return []
     command = ["/bin/ps", "-o", "command=", "-p", str(pid)]
@@ -92,17 +90,21 @@ class Keeper:
         sockets = self.socket_directory(note)
         note.unlink(missing_ok=True)
         self.clear_leftover()
-        self.initialise()
-        server = self.launch(sockets)
+        try:
+            self.initialise()
+            server = self.launch(sockets)
+        except (subprocess.SubprocessError, OSError) as error:
+            shutil.rmtree(sockets, ignore_errors=True)
+            sys.exit(f"keeper: {error}")
         unfinished = note.with_suffix(".tmp")
         unfinished.write_text(json.dumps({"pid": server.pid, "sockets": str(sockets)}))
         unfinished.replace(note)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda *_: self.stop(server))
+            signal.signal(number, lambda *_: threading.Thread(target=self.stop, args=(server,)).start())
         threading.Thread(target=self.stop_after_users, args=(server,), daemon=True).start()
         status = server.wait()
-        note.unlink(missing_ok=True)
         if self.stopping.is_set():
+            note.unlink(missing_ok=True)
             shutil.rmtree(sockets, ignore_errors=True)
             return 0
         print(f"keeper: postgres ended by itself with status {status}", flush=True)
@@ -133,6 +135,8 @@ class Keeper:
         """Start postgres. After a kill -9 its backends may hold shared memory for a moment: try again."""
         command = [str(self.binaries / "postgres"), "-D", str(self.data), *self.options]
         command += ["-c", f"unix_socket_directories={sockets}"]
+        for stale in sockets.iterdir():
+            stale.unlink()
         deadline = time.monotonic() + START_SECONDS
         while True:
             server = subprocess.Popen(  # noqa: S603
@@ -149,7 +153,7 @@ class Keeper:
             if server.poll() is None:
                 return server
             if time.monotonic() > deadline or "shared memory block" not in self.log_tail():
-                raise SystemExit(f"keeper: postgres does not start (status {server.returncode})")
+                raise OSError(f"postgres does not start (status {server.returncode})")
             time.sleep(0.2)
 
     def log_tail(self) -> str:
@@ -221,9 +225,7 @@ def main() -> None:
     log = base / "server.log"
     if log.exists():
         log.replace(base / "server.log.1")
-    if (
-        os.fork()
-    ):  # the caller learns that a keeper has begun; the keeper is nobody's child, hence nobody's zombie
+    if os.fork():  # the caller learns that a keeper has begun; the keeper is nobody's child, hence nobody's zombie
         os._exit(0)
     os.setsid()
     with log.open("wb", buffering=0) as target:

@@ -102,9 +102,7 @@ def _account(base: Path) -> pwd.struct_passwd:
             continue
     useradd = shutil.which("useradd")
     if useradd is None:
-        raise ShelfOpsError(
-            "PostgreSQL refuses to run as root, and there is no useradd: run shelfops as another user"
-        )
+        raise ShelfOpsError("PostgreSQL refuses to run as root, and there is no useradd: run shelfops as another user")
     made = subprocess.run(  # noqa: S603
         [useradd, "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", _NEW_ACCOUNT],
         capture_output=True,

@@ -54,9 +54,7 @@ def series_forecast(engine: Engine, release: str, store_id: str, item_id: str) -
         return [ForecastRow(*row) for row in connection.execute(statement)]
 
 
-def online_features(
-    engine: Engine, release: str, keys: Sequence[SeriesKey]
-) -> dict[SeriesKey, OnlineFeatures]:
+def online_features(engine: Engine, release: str, keys: Sequence[SeriesKey]) -> dict[SeriesKey, OnlineFeatures]:
     """Model inputs of the series in `keys`, in one query; series that are not in the release are left out."""
     if not keys:
         return {}
@@ -79,14 +77,10 @@ def online_features(
     )
     with engine.connect() as connection:
         rows = connection.execute(statement).all()
-    return {
-        (s, i): OnlineFeatures(version, at, np.frombuffer(data, "<f4")) for s, i, version, at, data in rows
-    }
+    return {(s, i): OnlineFeatures(version, at, np.frombuffer(data, "<f4")) for s, i, version, at, data in rows}
 
 
-def open_alerts(
-    engine: Engine, release: str, *, store_id: str | None = None, limit: int = 1000
-) -> list[OpenAlert]:
+def open_alerts(engine: Engine, release: str, *, store_id: str | None = None, limit: int = 1000) -> list[OpenAlert]:
     """The release's open alerts, newest first, of one store if given."""
     table = stock_alerts.c
     statement = (

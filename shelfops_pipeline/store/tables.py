@@ -96,9 +96,7 @@ online_features = Table(
     _id(ITEM_ID),
     Column(MODEL_VERSION, Text, nullable=False),
     Column(ORIGIN, Date, nullable=False),
-    Column(
-        PAYLOAD, LargeBinary, nullable=False, comment="float32, little-endian; laid out as the manifest says"
-    ),
+    Column(PAYLOAD, LargeBinary, nullable=False, comment="float32, little-endian; laid out as the manifest says"),
     PrimaryKeyConstraint(RELEASE, STORE_ID, ITEM_ID),
 )
 

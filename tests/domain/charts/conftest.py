@@ -17,7 +17,7 @@ MODELS = {
     "weekday_promo_mean": 0.3,
     "profile_mean": 0.4,
 }
-METRICS = ("mae", "mape", "wape", "rmsle", "rmspe", "bias", "mase", "pinball", "coverage_90")
+METRICS = ("mae", "mape", "wape", "rmse", "rmsle", "rmspe", "bias", "mase", "pinball", "coverage_90")
 
 
 def make_forecasts(

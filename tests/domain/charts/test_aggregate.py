@@ -36,6 +36,22 @@ def test_dates_from_parquet_are_accepted(forecasts: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(errors_by_horizon(plain), errors_by_horizon(forecasts))
 
 
+def test_the_median_is_scored_where_there_is_one(forecasts: pd.DataFrame) -> None:
+    moved = errors_by_horizon(forecasts.assign(point=0.0)).set_index(["model", "horizon"])
+    assert (
+        moved.loc[("ensemble", 1), "mae"]
+        == errors_by_horizon(forecasts).set_index(["model", "horizon"]).loc[("ensemble", 1), "mae"]
+    )
+    assert moved.loc[("lstm", 1), "wape"] == pytest.approx(1.0)
+
+
+def test_ids_as_categories_are_accepted(forecasts: pd.DataFrame) -> None:
+    coded = forecasts.astype(dict.fromkeys(["store_id", "item_id", "model"], "category"))
+    pd.testing.assert_frame_equal(errors_by_horizon(coded).astype({"model": object}), errors_by_horizon(forecasts))
+    one, other = (representative_series(scored(f[f["model"] == "ensemble"])) for f in (coded, forecasts))
+    assert one == other
+
+
 def test_period_is_the_smallest_step() -> None:
     assert period_days(pd.Series(pd.to_datetime(["2024-01-01", "2024-01-15", "2024-01-08"]))) == 7
     assert period_days(pd.Series(pd.to_datetime(["2024-01-01"]))) == 1
@@ -51,8 +67,15 @@ def test_representative_series_are_different(forecasts: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "undefined"), (float("nan"), "undefined"), (float("inf"), "undefined"), (0.0, "0"), (-3.14159, "−3.14")]
-    + [(12345.6, "12,346"), (0.00012, "0.00012")],
+    [
+        (None, "undefined"),
+        (float("nan"), "undefined"),
+        (float("inf"), "undefined"),
+        (0.0, "0"),
+        (-3.14159, "−3.14"),
+        (12345.6, "12,346"),
+        (0.00012, "0.00012"),
+    ],
 )
 def test_numbers_read_well(value: float | None, text: str) -> None:
     assert number(value) == text

@@ -146,6 +146,12 @@ def test_a_model_without_quantiles_has_no_band(forecasts_of: Any) -> None:
     assert "undefined: the model gives no quantiles" in texts(error_distribution(frame))
 
 
+def test_categories_instead_of_strings_are_drawn_the_same(forecasts: pd.DataFrame) -> None:
+    coded = forecasts.astype(dict.fromkeys(["store_id", "item_id", "model"], "category"))
+    for draw in (forecast_vs_actual, error_distribution):
+        assert draw(coded).to_json() == draw(forecasts).to_json()
+
+
 def test_a_series_that_never_sells_does_not_break_the_charts(forecasts_of: Any) -> None:
     idle = forecasts_of(series=2).assign(y=0.0)
     assert forecast_vs_actual(idle).data

@@ -19,7 +19,6 @@ from shelfops_pipeline.charts.write import write_figure, write_figures
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
-kaleido_warns = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(scope="module")
@@ -64,33 +63,31 @@ def open_page(browser: Any, path: Path) -> tuple[Any, list[str]]:
 
 
 @needs_browser
-@kaleido_warns
 @pytest.mark.parametrize("name", list(CHARTS))
 def test_a_chart_opens_offline_with_traces_and_inter(browser: Any, run_folder: Path, name: str) -> None:
     page, trouble = open_page(browser, run_folder / f"{name}.html")
     page.wait_for_function("document.querySelector('#chart.js-plotly-plot')?.data?.length > 0", timeout=15_000)
     page.wait_for_selector("#chart .main-svg")
-    assert page.evaluate("[...document.fonts].every((font) => font.status === 'loaded')")
+    fonts = page.evaluate("[...document.fonts].map((font) => `${font.family} ${font.weight} ${font.status}`)")
+    assert sorted(fonts) == ["Inter 400 loaded", "Inter 600 loaded"]
     assert "Inter" in page.evaluate("getComputedStyle(document.querySelector('#chart text')).fontFamily")
     assert trouble == []
     page.close()
 
 
 @needs_browser
-@kaleido_warns
 def test_the_dropdown_changes_what_is_drawn(browser: Any, run_folder: Path) -> None:
     page, trouble = open_page(browser, run_folder / "forecast_vs_actual.html")
     page.wait_for_selector("#chart .updatemenu-header-group")
     page.locator(".updatemenu-header").click()
     page.locator(".updatemenu-dropdown-button").nth(1).click()
     page.wait_for_function("document.querySelector('#chart').data[0].visible === false")
-    assert "highest volume" in page.locator(".gtitle-subtitle").inner_text()
+    assert "highest volume" in page.locator(".gtitle-subtitle").text_content()
     assert trouble == []
     page.close()
 
 
 @needs_browser
-@kaleido_warns
 def test_the_index_links_charts_that_open_and_shows_the_card(browser: Any, run_folder: Path) -> None:
     page, trouble = open_page(browser, run_folder / "index.html")
     hrefs = page.eval_on_selector_all("a.chart", "links => links.map(a => a.getAttribute('href'))")
@@ -104,7 +101,6 @@ def test_the_index_links_charts_that_open_and_shows_the_card(browser: Any, run_f
 
 
 @needs_browser
-@kaleido_warns
 def test_png_is_written_beside_the_page(run_folder: Path) -> None:
     for name in CHARTS:
         content = (run_folder / f"{name}.png").read_bytes()
@@ -112,7 +108,6 @@ def test_png_is_written_beside_the_page(run_folder: Path) -> None:
         assert len(content) > 20_000
 
 
-@kaleido_warns
 def test_a_title_from_the_data_cannot_run_code(run_folder: Path) -> None:
     assert "<script>alert(1)" not in (run_folder / "training_summary.html").read_text()
 

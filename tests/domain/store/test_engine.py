@@ -10,7 +10,7 @@ from sqlalchemy import text
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.store.engine import advisory_lock, describe, for_database, open_engine, warehouse_url
 
-SECRET = "s3cr3t-passw0rd"
+SECRET = "s3cr3t-passw0rd"  # noqa: S105
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2"])

@@ -100,7 +100,13 @@ def test_publishing_nothing_is_allowed(warehouse: Engine) -> None:
 def test_online_features_come_back_bit_for_bit(warehouse: Engine) -> None:
     payload = np.array([[1.5, np.nan, -0.0], [np.inf, 1e-38, 3e38], [0.1, 0.2, 0.3]], dtype=np.float32)
     origin = np.full(3, np.datetime64("2025-02-28"))
-    columns = {STORE_ID: STORES, ITEM_ID: ITEMS, MODEL_VERSION: "v1", "origin": origin, "payload": payload}
+    columns: dict[str, Any] = {
+        STORE_ID: STORES,
+        ITEM_ID: ITEMS,
+        MODEL_VERSION: "v1",
+        "origin": origin,
+        "payload": payload,
+    }
     for _ in range(2):
         assert writes.publish_online_features(warehouse, "r1", columns) == 3
     keys = [(str(s), str(i)) for s, i in zip(STORES, ITEMS, strict=True)]

@@ -140,11 +140,8 @@ def _make_hypertable() -> None:
             connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS timescaledb"))
             connection.execute(
                 sa.text(
-                    "SELECT create_hypertable('demand_forecasts', 'date',"
-                    " chunk_time_interval => INTERVAL '28 days')"
+                    "SELECT create_hypertable('demand_forecasts', 'date', chunk_time_interval => INTERVAL '28 days')"
                 )
             )
     except DBAPIError as error:
-        log.warning(
-            "TimescaleDB is offered but cannot be used; demand_forecasts stays a plain table: %s", error.orig
-        )
+        log.warning("TimescaleDB is offered but cannot be used; demand_forecasts stays a plain table: %s", error.orig)

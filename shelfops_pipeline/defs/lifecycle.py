@@ -1,0 +1,154 @@
+"""From fitted members to a champion: bundle, gate, explanation, card, tracking."""
+
+from typing import Any
+
+import dagster as dg
+
+from shelfops_pipeline.contracts.bundle import BACKTEST_METRICS, FEATURE_IMPORTANCE, MODEL_CARD
+from shelfops_pipeline.contracts.columns import Tier
+from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.defs.partitions import ML_QUEUE
+from shelfops_pipeline.defs.resources import Retailer
+from shelfops_pipeline.defs.training import OWNERS
+from shelfops_pipeline.evaluation.backtest import Backtest
+from shelfops_pipeline.evaluation.report import forecast_frames, metrics_table
+from shelfops_pipeline.explain.importance import write_importance
+from shelfops_pipeline.explain.version import VersionExplanation, explain_version, write_summary, write_waterfalls
+from shelfops_pipeline.inference.predict import ServedModel
+from shelfops_pipeline.lifecycle.candidate import register_candidate
+from shelfops_pipeline.lifecycle.card import render_card
+from shelfops_pipeline.lifecycle.files import write_atomically
+from shelfops_pipeline.lifecycle.promotion import run_gate
+from shelfops_pipeline.lifecycle.tracking import RunRecord, track_run
+from shelfops_pipeline.models.bundle import read_manifest
+
+Versions = dict[str, str]
+"""tier -> version"""
+
+
+@dg.asset(group_name="lifecycle", owners=OWNERS, kinds={"onnx"}, op_tags=ML_QUEUE, io_manager_key="json")
+def model_candidates(
+    retailer: Retailer,
+    panel: Panel,
+    backtest: Backtest,
+    cold_start_xgboost: Any,
+    cold_start_lstm: Any,
+    production_xgboost: Any,
+    production_lstm: Any,
+) -> dg.MaterializeResult[Versions]:
+    """A bundle per tier: native and ONNX models (parity checked), calibration, manifest; registered as candidates."""
+    fitted = {
+        Tier.COLD_START: (cold_start_xgboost, cold_start_lstm),
+        Tier.PRODUCTION: (production_xgboost, production_lstm),
+    }
+    recipes = retailer.plan(panel).recipes
+    versions = {
+        tier.value: register_candidate(retailer.registry, panel, backtest, recipe, *fitted[tier]).version
+        for tier, recipe in recipes.items()
+    }
+    return dg.MaterializeResult(value=versions, metadata={**versions, "models": str(retailer.settings.models)})
+
+
+@dg.asset(
+    group_name="lifecycle",
+    owners=OWNERS,
+    kinds={"python"},
+    io_manager_key="json",
+    check_specs=[dg.AssetCheckSpec("promotion_gate", asset="champion", description="Was a candidate better?")],
+)
+def champion(retailer: Retailer, panel: Panel, backtest: Backtest, model_candidates: Versions) -> dg.MaterializeResult:  # type: ignore[type-arg]  # with checks, Dagster refuses the subscripted type
+    """The gate: a candidate is promoted only if it is better than the champion (or the baselines) on the same folds."""
+    decisions = {t: run_gate(retailer.registry, panel, backtest, Tier(t), v) for t, v in model_candidates.items()}
+    value = {tier: decision.summary() for tier, decision in decisions.items()}
+    pointer = retailer.registry.champion()
+    facts: dict[str, Any] = {f"{tier} decision": d.reason for tier, d in decisions.items()}
+    facts["serving"] = "nothing yet" if pointer is None else pointer.release
+    passed = any(d.promote for d in decisions.values())
+    check = dg.AssetCheckResult(
+        passed=passed, check_name="promotion_gate", severity=dg.AssetCheckSeverity.WARN, metadata=value
+    )
+    return dg.MaterializeResult(value=value, metadata=facts, check_results=[check])
+
+
+@dg.multi_asset(
+    group_name="explain",
+    op_tags=ML_QUEUE,
+    outs={
+        name: dg.AssetOut(description=text, dagster_type=dg.Nothing, owners=OWNERS, kinds={kind})
+        for name, text, kind in (
+            ("shap_summary", "Beeswarm of the top 20 features of each new version.", "shap"),
+            ("feature_importance", "Features by mean absolute SHAP value, as JSON.", "json"),
+            ("shap_local", "Five representative predictions, explained feature by feature in units.", "shap"),
+        )
+    },
+)
+def explain(retailer: Retailer, panel: Panel, backtest: Backtest, model_candidates: Versions):  # type: ignore[no-untyped-def]
+    """SHAP of every new version, on forecasts of the last backtest fold; additive to 1e-4 or it fails."""
+    said: dict[str, Any] = {}
+    results: dict[str, VersionExplanation] = {}
+    for version in model_candidates.values():
+        folder = retailer.settings.models / version
+        model, manifest = ServedModel.load_native(folder), read_manifest(folder)
+        result = results[version] = explain_version(panel, model, manifest, backtest.origins[-1])
+        write_summary(result, folder)
+        write_importance(folder / FEATURE_IMPORTANCE, result.importance, len(result.explanation.values))
+        said |= {f"{version} {kind}": text for kind, text in write_waterfalls(result, folder).items()}
+    top = {v: [row["feature"] for row in r.importance[:5]] for v, r in results.items()}
+    yield dg.Output(None, "shap_summary", metadata={"folder": str(retailer.settings.models), "top features": top})
+    yield dg.Output(None, "feature_importance", metadata=top)
+    yield dg.Output(None, "shap_local", metadata=said)
+
+
+@dg.asset(group_name="lifecycle", owners=OWNERS, kinds={"markdown"}, deps=["feature_importance"])
+def model_card(
+    retailer: Retailer, panel: Panel, backtest: Backtest, model_candidates: Versions, champion: dict[str, Any]
+) -> dg.MaterializeResult[None]:
+    """A model card per version: intended use, data, metrics by group, limits, ethics, configuration."""
+    import pandas as pd
+
+    from shelfops_pipeline.explain.importance import read_importance
+
+    table, facts = metrics_table(backtest), {}
+    for tier, version in model_candidates.items():
+        folder = retailer.settings.models / version
+        frames = pd.concat(list(forecast_frames(panel, backtest, Tier(tier), models=("ensemble",))), ignore_index=True)
+        importance = read_importance(folder / FEATURE_IMPORTANCE)
+        decision = champion[tier]["reason"]
+        card = render_card(read_manifest(folder), table, importance, decision, forecasts=frames)
+        write_atomically(folder / MODEL_CARD, card)
+        table[table["tier"] == tier].to_parquet(folder / BACKTEST_METRICS, index=False)
+        facts[version] = dg.MetadataValue.path(str(folder / MODEL_CARD))
+    return dg.MaterializeResult(metadata=facts)
+
+
+@dg.asset(
+    group_name="lifecycle",
+    owners=OWNERS,
+    kinds={"mlflow"},
+    deps=["model_card", "shap_summary", "shap_local", "training_summary"],
+)
+def experiment_run(
+    context: dg.AssetExecutionContext, retailer: Retailer, model_candidates: Versions, champion: dict[str, Any]
+) -> dg.MaterializeResult[None]:
+    """The run in MLflow, or in reports/run_TIMESTAMP.json while MLflow is away."""
+    settings, facts = retailer.settings, {}
+    trigger = context.run.tags.get("trigger", "manual")
+    for tier, version in model_candidates.items():
+        manifest = read_manifest(settings.models / version)
+        from shelfops_pipeline.models.recipe import Recipe
+
+        run = RunRecord(
+            version=version,
+            dataset=manifest.dataset,
+            tier=tier,
+            trigger=trigger,
+            params=Recipe.model_validate(manifest.recipe).parameters(),
+            metrics=manifest.metrics,
+            artifacts={"bundle": settings.models / version, "reports": settings.reports / "runs" / version},
+            alias="champion" if champion[tier]["promote"] else "challenger",
+            dagster_run_id=context.run.run_id,
+            started_at=manifest.created_at,
+        )
+        result = track_run(settings, run)
+        facts[version] = f"{result.where} {result.run_id or result.path}"
+    return dg.MaterializeResult(metadata=facts)

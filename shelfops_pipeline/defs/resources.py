@@ -1,0 +1,74 @@
+"""What assets are given: the retailer's settings and data, and the warehouse. Both connect when used, not before."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+import dagster as dg
+from sqlalchemy import Engine
+
+from shelfops_pipeline.contracts.columns import Tier
+from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.data.source import Source
+from shelfops_pipeline.data.sources import open_source
+from shelfops_pipeline.defs.io_managers import io_managers
+from shelfops_pipeline.lifecycle.registry import Registry
+from shelfops_pipeline.lifecycle.training import TrainingPlan, plan_training
+from shelfops_pipeline.services.instance import warehouse
+from shelfops_pipeline.settings import Settings
+from shelfops_pipeline.store.engine import open_engine
+from shelfops_pipeline.store.migrate import migrate
+
+
+@lru_cache(maxsize=2)
+def _source(settings_json: str) -> Source:
+    """One source per process: it caches the files that it has read."""
+    settings = Settings.model_validate_json(settings_json)
+    return open_source(settings.dataset, settings.data, settings)
+
+
+class Retailer(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The one retailer of this deployment, as SHELFOPS_* variables describe it."""
+
+    @property
+    def settings(self) -> Settings:
+        return Settings()
+
+    @property
+    def source(self) -> Source:
+        return _source(self.settings.model_dump_json(include={"dataset", "data", "seed", *_SIMULATOR}))
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(self.settings.models)
+
+    def plan(self, panel: Panel) -> TrainingPlan:
+        """What to train on this panel; the same every time it is asked."""
+        s = self.settings
+        return plan_training(panel, s.horizon, s.tier, s.folds, s.seed, s.effort)
+
+    def trains(self, panel: Panel, tier: Tier) -> bool:
+        """Does the history allow this tier, and do the settings want it?"""
+        return tier in self.plan(panel).recipes
+
+
+_SIMULATOR = ("simulated_stores", "simulated_items", "simulated_days")
+
+
+class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """PostgreSQL: SHELFOPS_DATABASE_URL, or the embedded server of the home, migrated to the current schema."""
+
+    @contextmanager
+    def engine(self) -> Iterator[Engine]:
+        with warehouse(Settings()) as url:
+            engine = open_engine(url)
+            try:
+                migrate(engine)
+                yield engine
+            finally:
+                engine.dispose()
+
+
+def resources() -> dict[str, object]:
+    """By the names that assets ask for."""
+    return {"retailer": Retailer(), "warehouse": Warehouse(), **io_managers()}

@@ -1,0 +1,66 @@
+"""What is served: model inputs and forecasts of every series in the warehouse, and stock alerts made from them."""
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from shelfops_pipeline.contracts import columns as c
+from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.defs.partitions import ML_QUEUE
+from shelfops_pipeline.defs.resources import Retailer, Warehouse
+from shelfops_pipeline.defs.types import PredictionInput
+from shelfops_pipeline.inference.predict import ServedModel, predict_demand
+from shelfops_pipeline.lifecycle.publish import champion_manifests, publish_alerts, publish_inputs, publish_table
+from shelfops_pipeline.models.serve import ServedPart, ServingInput, forecast_table, serving_inputs
+
+OWNERS = ["team:data-science"]
+
+
+@dg.asset(
+    group_name="serving",
+    owners=OWNERS,
+    kinds={"postgres"},
+    deps=["champion"],
+    io_manager_key="inputs",
+    dagster_type=PredictionInput,
+)
+def online_features(retailer: Retailer, warehouse: Warehouse, panel: Panel) -> dg.MaterializeResult[list[ServingInput]]:
+    """What the champion needs to know of every series, through the prediction-input gate, for what-if in the API."""
+    inputs = serving_inputs(panel, champion_manifests(retailer.registry))
+    with warehouse.engine() as engine:
+        rows = publish_inputs(engine, retailer.registry, panel, inputs)
+    return dg.MaterializeResult(
+        value=inputs, metadata={"dagster/row_count": rows, **{i.version: len(i.rows) for i in inputs}}
+    )
+
+
+@dg.asset(group_name="serving", owners=OWNERS, kinds={"postgres"}, op_tags=ML_QUEUE, io_manager_key="frames")
+def demand_forecasts(
+    retailer: Retailer, warehouse: Warehouse, panel: Panel, online_features: list[ServingInput]
+) -> dg.MaterializeResult[pd.DataFrame]:
+    """Calibrated forecasts of every series by the champion, in the warehouse and as Parquet; then the release is named."""
+    metric, models = retailer.settings.metric, retailer.settings.models
+    parts = [
+        ServedPart(i, predict_demand(ServedModel.load_native(models / i.version), i.state, metric))
+        for i in online_features
+    ]
+    table = forecast_table(panel, parts, with_version=True)
+    with warehouse.engine() as engine:
+        release = publish_table(engine, retailer.registry, table)
+    frame = table.to_pandas()
+    facts = {"release": release, "from": str(frame[c.DATE].min()), "to": str(frame[c.DATE].max())}
+    return dg.MaterializeResult(value=frame, metadata=facts | {"dagster/row_count": len(frame)})
+
+
+@dg.asset(group_name="replenishment", owners=OWNERS, kinds={"postgres"})
+def stock_alerts(
+    retailer: Retailer, warehouse: Warehouse, demand_forecasts: pd.DataFrame, raw_inventory: pd.DataFrame
+) -> dg.MaterializeResult[None]:
+    """Stockout risk, reorder now, overstock; none where the retailer gives no inventory."""
+    if raw_inventory.empty:
+        return dg.MaterializeResult(metadata={"alerts": 0, "why": "the retailer gives no inventory"})
+    with warehouse.engine() as engine:
+        counts = publish_alerts(
+            engine, retailer.registry, demand_forecasts, raw_inventory, retailer.settings.service_level
+        )
+    return dg.MaterializeResult(metadata={"alerts": int(np.sum(list(counts.values()))), **counts})

@@ -1,0 +1,116 @@
+"""Features and models of both tiers, and the backtest that says how good they are."""
+
+from typing import Any
+
+import dagster as dg
+
+from shelfops_pipeline.contracts.columns import Tier
+from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.defs.partitions import ML_QUEUE
+from shelfops_pipeline.defs.resources import Retailer
+from shelfops_pipeline.defs.types import ColdStartFeatures, ProductionFeatures
+from shelfops_pipeline.evaluation.backtest import Backtest
+from shelfops_pipeline.evaluation.report import headline, metrics_table
+from shelfops_pipeline.features.create import FeatureRows, create_features, create_windows
+from shelfops_pipeline.lifecycle.training import backtest_plan
+from shelfops_pipeline.models.gbm import fit_xgboost
+from shelfops_pipeline.models.lstm import fit_lstm
+from shelfops_pipeline.models.recipe import channel_scales
+from shelfops_pipeline.schemas.features import check_features
+
+OWNERS = ["team:data-science"]
+HEAVY_POOL = "heavy_fit"
+"""One at a time: two fits side by side on the same cores run many times slower than one after the other."""
+_TYPES = {Tier.COLD_START: ColdStartFeatures, Tier.PRODUCTION: ProductionFeatures}
+_NOT_TRAINED = {"trained": False, "why": "the history is too short for this tier, or the settings exclude it"}
+
+
+def tier_assets(tier: Tier) -> list[dg.AssetsDefinition]:
+    """The training rows and the two members of one tier. A tier that is not trained has empty values."""
+    shared: dict[str, Any] = {"owners": OWNERS, "op_tags": ML_QUEUE, "pool": HEAVY_POOL}
+
+    @dg.asset(
+        name=f"{tier.value}_features",
+        group_name="features",
+        kinds={"numpy", "pandera"},
+        io_manager_key="arrays",
+        dagster_type=_TYPES[tier],
+        description=f"Training rows of the {tier.value} tier; the features gate warns of values out of range.",
+        **shared,
+    )
+    def features(retailer: Retailer, panel: Panel) -> dg.MaterializeResult[Any]:
+        if not retailer.trains(panel, tier):
+            return dg.MaterializeResult(value=None, metadata=_NOT_TRAINED)
+        recipe = retailer.plan(panel).recipes[tier]
+        scales, size = channel_scales(panel), recipe.xgboost.max_rows
+        rows = create_features(panel, recipe.spec, recipe.transform, scales, size, recipe.seed)
+        breaches = check_features(rows, recipe.spec)
+        facts = {"dagster/row_count": len(rows.demand), "features": rows.matrix.shape[1]}
+        return dg.MaterializeResult(value=rows, metadata=facts | {"out of range": [b.feature for b in breaches]})
+
+    @dg.asset(
+        name=f"{tier.value}_xgboost",
+        group_name="models",
+        kinds={"xgboost"},
+        io_manager_key="boosters",
+        ins={"rows": dg.AssetIn(f"{tier.value}_features")},
+        description=f"The gradient-boosted member of the {tier.value} tier.",
+        **shared,
+    )
+    def xgboost(retailer: Retailer, panel: Panel, rows: Any) -> dg.MaterializeResult[Any]:
+        if rows is None:
+            return dg.MaterializeResult(value=None, metadata=_NOT_TRAINED)
+        recipe = retailer.plan(panel).recipes[tier]
+        booster = fit_xgboost(_in_memory(rows), recipe.xgboost, recipe.transform, recipe.seed)
+        return dg.MaterializeResult(value=booster, metadata=recipe.xgboost.model_dump())
+
+    @dg.asset(
+        name=f"{tier.value}_lstm",
+        group_name="models",
+        kinds={"keras", "tensorflow"},
+        io_manager_key="networks",
+        description=f"The recurrent member of the {tier.value} tier.",
+        **shared,
+    )
+    def lstm(retailer: Retailer, panel: Panel) -> dg.MaterializeResult[Any]:
+        if not retailer.trains(panel, tier):
+            return dg.MaterializeResult(value=None, metadata=_NOT_TRAINED)
+        recipe = retailer.plan(panel).recipes[tier]
+        scales, size = channel_scales(panel), recipe.lstm.max_windows
+        windows = create_windows(panel, recipe.spec, recipe.transform, scales, size, recipe.seed + 1)
+        sizes = {name: len(panel.static[name].categories) for name in recipe.spec.static}
+        network = fit_lstm(windows, recipe.spec, sizes, recipe.lstm, recipe.transform, recipe.seed)
+        return dg.MaterializeResult(value=network, metadata=recipe.lstm.model_dump() | {"windows": len(windows.target)})
+
+    return [features, xgboost, lstm]
+
+
+def _in_memory(rows: FeatureRows) -> FeatureRows:
+    """Fitting reads the matrix many times."""
+    import numpy as np
+
+    return FeatureRows(*(np.array(getattr(rows, name)) for name in FeatureRows.__dataclass_fields__))
+
+
+@dg.asset(
+    group_name="evaluation",
+    owners=OWNERS,
+    kinds={"xgboost", "keras"},
+    op_tags=ML_QUEUE,
+    pool=HEAVY_POOL,
+    io_manager_key="backtests",
+)
+def backtest(context: dg.AssetExecutionContext, retailer: Retailer, panel: Panel) -> dg.MaterializeResult[Backtest]:
+    """Rolling-origin folds: every model and baseline on identical rows, each refitted on what was known then."""
+    result = backtest_plan(panel, retailer.plan(panel), retailer.settings.metric, context.log.info)
+    table = metrics_table(result)
+    facts: dict[str, Any] = {"folds": [f.origin_date for f in next(iter(result.folds.values()))]}
+    for tier in result.folds:
+        scores = headline(table, tier)
+        facts |= {
+            f"{tier.value} {m}": scores[m] for m in ("mae", "wape", "bias", "coverage_90") if scores[m] is not None
+        }
+    return dg.MaterializeResult(value=result, metadata=facts)
+
+
+TIER_ASSETS = [asset for tier in Tier for asset in tier_assets(tier)]

@@ -1,0 +1,28 @@
+"""Dagster types made from the Pandera models: what the UI shows of a gate, and a check on every value that passes."""
+
+from typing import Any, Final
+
+import dagster as dg
+from dagster_pandera import pandera_schema_to_dagster_type
+
+from shelfops_pipeline.features.create import FeatureRows
+from shelfops_pipeline.schemas.features import ColdStartFeaturesSchema, ProductionFeaturesSchema
+from shelfops_pipeline.schemas.prediction import PredictionInputSchema
+from shelfops_pipeline.schemas.transactions import RawTransactionSchema
+
+
+def _of(schema: Any, expected: tuple[type, ...], name: str) -> dg.DagsterType:
+    """A type for values that are arrays rather than frames: it shows the schema, which the domain's gate applies to a
+    bounded frame and, as ranges, to every row."""
+    base = pandera_schema_to_dagster_type(schema)
+
+    def check(_: dg.TypeCheckContext, value: object) -> bool:
+        return isinstance(value, expected)
+
+    return dg.DagsterType(check, name=name, description=base.description, metadata=base.metadata)
+
+
+RawTransactions: Final = pandera_schema_to_dagster_type(RawTransactionSchema)
+ColdStartFeatures: Final = _of(ColdStartFeaturesSchema, (FeatureRows, type(None)), "ColdStartFeatures")
+ProductionFeatures: Final = _of(ProductionFeaturesSchema, (FeatureRows, type(None)), "ProductionFeatures")
+PredictionInput: Final = _of(PredictionInputSchema, (list,), "PredictionInput")

@@ -1,0 +1,30 @@
+"""A fitted tier becomes a candidate: bundle written, parity checked, registered."""
+
+from typing import Any
+
+from shelfops_pipeline.contracts.bundle import RegistryEntry
+from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.evaluation.backtest import Backtest
+from shelfops_pipeline.evaluation.report import headline, metrics_table
+from shelfops_pipeline.lifecycle.registry import Registry
+from shelfops_pipeline.models.bundle import Trained, write_bundle
+from shelfops_pipeline.models.fit import members_of
+from shelfops_pipeline.models.recipe import Recipe
+from shelfops_pipeline.models.serve import origin_state
+
+
+def register_candidate(
+    registry: Registry, panel: Panel, backtest: Backtest, recipe: Recipe, booster: Any, network: Any
+) -> RegistryEntry:
+    """Write the bundle of a tier's members, fitted on all of `panel`, and register it.
+
+    Raises BundleError when an ONNX graph differs from its model, PromotionError when the backtest has no MAE.
+    """
+    tier = recipe.spec.tier
+    metrics = headline(metrics_table(backtest), tier)
+    trained = Trained(recipe, members_of(panel, recipe, booster, network), backtest.calibrations[tier], metrics)
+    version = registry.next_version()
+    state = origin_state(panel, trained.members, panel.n_observed - 1)
+    manifest = write_bundle(registry.models / version, version, panel, trained, state)
+    mae = metrics["mae"]
+    return registry.register(manifest, float("nan") if mae is None else mae, "trained")

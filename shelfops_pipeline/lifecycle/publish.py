@@ -1,0 +1,97 @@
+"""Publish a release: its model inputs, its forecasts, and last of all its name, from which readers start."""
+
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from sqlalchemy import Engine
+
+from shelfops_pipeline.contracts import columns as c
+from shelfops_pipeline.contracts.bundle import ChampionPointer, Manifest
+from shelfops_pipeline.contracts.columns import Tier
+from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.errors import PromotionError
+from shelfops_pipeline.lifecycle.registry import Registry
+from shelfops_pipeline.models.bundle import verify
+from shelfops_pipeline.models.serve import ServingInput
+from shelfops_pipeline.replenishment.alerts import stock_alerts
+from shelfops_pipeline.replenishment.reorder import Demand, Stock, plan_orders
+from shelfops_pipeline.store import writes
+from shelfops_pipeline.store.tables import MODEL_VERSION, PAYLOAD
+
+_KEEP_RELEASES = 2
+_REVIEW_DAYS = 1
+
+
+def champion_manifests(registry: Registry) -> dict[Tier, Manifest]:
+    """The manifests of the serving versions, checksums verified. Raises PromotionError when nothing serves yet."""
+    return {m.tier: m for m in (verify(registry.models / v) for v in _pointer(registry).versions)}
+
+
+def publish_inputs(engine: Engine, registry: Registry, panel: Panel, inputs: list[ServingInput]) -> int:
+    """Write the inputs of every series to `online_features`; returns the number of series."""
+    release, rows = _pointer(registry).release, 0
+    for part in inputs:
+        columns = {
+            c.STORE_ID: panel.store_ids[part.rows],
+            c.ITEM_ID: panel.item_ids[part.rows],
+            MODEL_VERSION: part.version,
+            c.ORIGIN: np.repeat(part.state.origin.astype("datetime64[D]"), len(part.rows)),
+            PAYLOAD: part.state.pack(),
+        }
+        rows += writes.publish_online_features(engine, release, columns)
+    return rows
+
+
+def publish_table(engine: Engine, registry: Registry, table: pa.Table) -> str:
+    """Write the forecasts, then name the release; older releases but one are deleted. Returns the release."""
+    pointer = _pointer(registry)
+    columns = {name: table.column(name).to_numpy() for name in table.column_names}
+    writes.publish_forecasts(engine, pointer.release, columns)
+    writes.publish_release(
+        engine,
+        pointer.release,
+        champion_version=pointer.version,
+        cold_start_version=None if pointer.cold_start is None else pointer.cold_start.version,
+        dataset=pointer.dataset,
+        manifest=pointer.model_dump(mode="json"),
+    )
+    writes.prune_releases(engine, pointer.dataset, keep=_KEEP_RELEASES)
+    return pointer.release
+
+
+def publish_alerts(
+    engine: Engine, registry: Registry, forecasts: pd.DataFrame, inventory: pd.DataFrame, service_level: float
+) -> dict[str, int]:
+    """Make the alerts of today's stock and forecasts the release's alerts; returns counts by kind."""
+    ordered = forecasts.sort_values([c.STORE_ID, c.ITEM_ID, c.DATE])
+    keys = ordered[[c.STORE_ID, c.ITEM_ID]].drop_duplicates().reset_index(drop=True)
+    shape = (len(keys), len(ordered) // len(keys))
+    quantiles = ordered[list(c.QUANTILE_COLUMNS)].to_numpy(np.float32).reshape(*shape, -1)
+    demand = Demand(ordered[c.MEAN].to_numpy(np.float32).reshape(shape), quantiles)
+    stock = _latest_stock(inventory, keys)
+    plan = plan_orders(demand, stock, service_level, _REVIEW_DAYS)
+    stores, items = keys[c.STORE_ID].to_numpy(np.str_), keys[c.ITEM_ID].to_numpy(np.str_)
+    alerts = stock_alerts(stores, items, stock, plan, service_level)
+    writes.replace_alerts(engine, _pointer(registry).release, alerts)
+    return dict(Counter(a.kind for a in alerts))
+
+
+def _latest_stock(inventory: pd.DataFrame, keys: pd.DataFrame) -> Stock:
+    """The last snapshot of each series, in the order of `keys`; NaN where a series has none."""
+    latest = inventory[inventory[c.DATE] == inventory[c.DATE].max()]
+    latest = latest.astype({c.STORE_ID: str, c.ITEM_ID: str})
+    joined = keys.astype(str).merge(latest, how="left", on=[c.STORE_ID, c.ITEM_ID])
+    names = (c.ON_HAND, c.ON_ORDER, c.LEAD_TIME_DAYS, c.LEAD_TIME_SD)
+    unknown = np.full(len(keys), np.nan)
+    return Stock(*(joined[n].to_numpy(np.float64) if n in joined else unknown for n in names))
+
+
+def _pointer(registry: Registry) -> ChampionPointer:
+    pointer = registry.champion()
+    if pointer is None:
+        raise PromotionError(
+            "no champion to publish: no candidate has beaten the baselines yet; see `shelfops models list`"
+        )
+    return pointer

@@ -1,0 +1,90 @@
+"""Draw a run's charts and page, for the latest run and for keeps."""
+
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from shelfops_pipeline.charts.error_distribution import error_distribution
+from shelfops_pipeline.charts.feature_importance import feature_importance
+from shelfops_pipeline.charts.forecast_vs_actual import forecast_vs_actual
+from shelfops_pipeline.charts.index import write_index
+from shelfops_pipeline.charts.tier_comparison import tier_comparison
+from shelfops_pipeline.charts.training_summary import training_summary
+from shelfops_pipeline.charts.write import write_figures
+from shelfops_pipeline.contracts.bundle import FEATURE_IMPORTANCE, MODEL_CARD
+from shelfops_pipeline.contracts.columns import Tier
+from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.evaluation.backtest import Backtest
+from shelfops_pipeline.evaluation.report import forecast_frames, metrics_table
+from shelfops_pipeline.explain.importance import read_importance
+
+CHARTS: Final = {
+    "forecast_vs_actual": "Backtest forecasts beside what was sold, in total and for typical series.",
+    "feature_importance_chart": "Features by mean absolute SHAP value.",
+    "error_distribution": "Errors overall and by horizon, and how often each quantile held.",
+    "tier_comparison": "Models and baselines of both tiers on identical rows.",
+    "training_summary": "Key figures of the run on one page.",
+}
+_FILES: Final = {"feature_importance_chart": "feature_importance"}  # the asset feature_importance is the JSON
+_MOST_ROWS: Final = 3_000_000  # of backtest forecasts in memory as a frame
+
+
+def write_reports(
+    reports: Path, models: Path, panel: Panel, backtest: Backtest, versions: dict[str, str]
+) -> dict[str, list[Path]]:
+    """Write every chart and `index.html` to `reports/runs/<version>/` of each version, and to `reports/`.
+
+    Returns the files in `reports/` by asset name.
+    """
+    main = Tier.PRODUCTION if Tier.PRODUCTION in backtest.folds else Tier.COLD_START
+    table = metrics_table(backtest)
+    frame = chart_frame(panel, backtest)
+    importance = read_importance(models / versions[main.value] / FEATURE_IMPORTANCE)
+    figures: dict[str, Any] = {
+        "forecast_vs_actual": forecast_vs_actual(frame),
+        "feature_importance_chart": feature_importance(importance),
+        "error_distribution": error_distribution(frame),
+        "tier_comparison": tier_comparison(table),
+        "training_summary": training_summary(frame, table, _facts(panel, backtest, versions), main.value),
+    }
+    paths = {name: reports / f"{_FILES.get(name, name)}.html" for name in CHARTS}
+    files = write_figures({paths[name]: figure for name, figure in figures.items()})
+    card = models / versions[main.value] / MODEL_CARD
+    title, text = f"{panel.dataset}: {', '.join(versions.values())}", card.read_text() if card.is_file() else None
+    page = write_index(reports, title, f"trained on data to {panel.last_observed}", table, text)
+    for version in versions.values():
+        folder = reports / "runs" / version
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in (*files, page):
+            shutil.copyfile(file, folder / file.name)
+    return {name: [f for f in files if f.stem == path.stem] for name, path in paths.items()}
+
+
+def chart_frame(panel: Panel, backtest: Backtest) -> pd.DataFrame:
+    """Forecasts of every model as they would have been served; for large retailers, of a random sample of series."""
+    models = 3 + len(backtest.baselines[0].forecasts)
+    expected = len(backtest.origins) * panel.n_series * len(next(iter(backtest.folds.values()))[0].dates) * models
+    if expected > _MOST_ROWS:
+        keep = max(int(panel.n_series * _MOST_ROWS / expected), 1)
+        rows = np.sort(np.random.default_rng(0).permutation(panel.n_series)[:keep])
+        panel, backtest = panel.take(rows), backtest.take(rows)
+    frames = list(forecast_frames(panel, backtest))
+    names = [f["model"].iloc[0] for f in frames if len(f)]
+    joined = pd.concat([f.assign(model=f["model"].astype(str)) for f in frames], ignore_index=True)
+    return joined.assign(model=pd.Categorical(joined["model"], categories=list(dict.fromkeys(names))))
+
+
+def _facts(panel: Panel, backtest: Backtest, versions: dict[str, str]) -> dict[str, Any]:
+    observed = int(np.isfinite(np.asarray(panel.demand[:, : panel.n_observed])).sum())
+    return {
+        "data set": panel.dataset,
+        "versions": ", ".join(f"{v} ({t})" for t, v in versions.items()),
+        "history": f"{panel.dates[0].astype('datetime64[D]')} to {panel.last_observed}",
+        "series": panel.n_series,
+        "observed demand values": observed,
+        "backtest origins": ", ".join(f.origin_date for f in next(iter(backtest.folds.values()))),
+        "horizon": f"{len(next(iter(backtest.folds.values()))[0].dates)} periods",
+    }

@@ -1,0 +1,228 @@
+"""What the commands do, behind `cli.py`."""
+
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from shelfops_pipeline.contracts.columns import Status
+from shelfops_pipeline.errors import DataError, ShelfOpsError
+from shelfops_pipeline.services.console import console, metrics_view, step_progress
+from shelfops_pipeline.services.pipeline import (
+    Pipeline,
+    mark_ingested,
+    needs_ingest,
+    open_pipeline,
+    require_directory,
+)
+from shelfops_pipeline.settings import Settings
+
+
+def run_ingest(settings: Settings) -> None:
+    """`shelfops ingest`: always reads everything again; the tables end up the same."""
+    require_directory(settings.data, settings.dataset)
+    span = _span(settings)
+    with open_pipeline(settings) as pipeline, step_progress(f"ingest {settings.dataset}") as board:
+        pipeline.materialize(("raw_reference", "raw_inventory"), board.report)
+        result = pipeline.ingest(*span, board.report)
+    mark_ingested(settings, span)
+    facts = _output_metadata(result, "validated_transactions")
+    accepted, quarantined = int(facts["accepted"]), int(facts["quarantined"])
+    table = Table(title=f"{settings.dataset}, {span[0]} to {span[1]}", title_justify="left")
+    table.add_column("rows")
+    table.add_column("count", justify="right")
+    table.add_row("accepted", f"{accepted:,}")
+    table.add_row("  of these returned", f"{int(facts['returns']):,}")
+    table.add_row("quarantined", f"{quarantined:,}")
+    for reason, count in facts["reasons"].items():
+        table.add_row(f"  {reason}", f"{count:,}")
+    table.add_row("sum", f"{accepted + quarantined:,}", style="bold")
+    console.print(table)
+
+
+def run_train(settings: Settings) -> None:
+    """`shelfops train`."""
+    require_directory(settings.data, settings.dataset)
+    with open_pipeline(settings) as pipeline, step_progress(f"train {settings.dataset}") as board:
+        ingest_if_needed(pipeline, board.report)
+        pipeline.train(board.report)
+    show_result(settings)
+
+
+def ingest_if_needed(pipeline: Pipeline, report: Any) -> None:
+    """Ingest everything, unless the same files were ingested into this home before."""
+    span = _span(pipeline.settings)
+    if needs_ingest(pipeline.settings, span):
+        pipeline.materialize(("raw_reference", "raw_inventory"), report)
+        pipeline.ingest(*span, report)
+        mark_ingested(pipeline.settings, span)
+
+
+def show_result(settings: Settings) -> None:
+    """The table of the run that was just trained, and the gate's decisions."""
+    import pandas as pd
+
+    from shelfops_pipeline.contracts.bundle import BACKTEST_METRICS
+    from shelfops_pipeline.lifecycle.registry import Registry
+
+    registry = Registry(settings.models)
+    newest = {e.feature_tier: e for e in registry.entries()}
+    metrics = pd.concat([pd.read_parquet(settings.models / e.version / BACKTEST_METRICS) for e in newest.values()])
+    console.print(metrics_view(metrics, f"{settings.dataset}: backtest over all folds"))
+    for entry in newest.values():
+        verdict = "[green]promoted" if entry.status is Status.CHAMPION else "[yellow]not promoted"
+        console.print(f"{entry.version} ({entry.feature_tier}): {verdict}[/]: {entry.reason}")
+    pointer = registry.champion()
+    console.print(f"champion: [bold]{pointer.release if pointer else 'none yet'}[/]")
+
+
+def run_forecast(settings: Settings, out: Path, as_of: date | None) -> None:
+    """`shelfops forecast`: load, train the tiers that serve, write the file whole or not at all."""
+    import pyarrow.parquet as pq
+
+    from shelfops_pipeline.data.load import load_panel, origin_of
+    from shelfops_pipeline.lifecycle.training import backtest_plan, fit_served, plan_forecast
+    from shelfops_pipeline.models.serve import forecast_table, serve
+
+    _writable(out.parent)
+    require_directory(settings.data, settings.dataset)
+    with step_progress(f"forecast {settings.dataset}") as board:
+        board.say("loading")
+        panel = load_panel(_open(settings), settings.max_quarantined_share).panel
+        panel = panel.as_of(origin_of(panel, as_of), settings.horizon)
+        plan = plan_forecast(panel, settings)
+        scored = backtest_plan(panel, plan, settings.metric, board.say)
+        models = fit_served(panel, plan, scored, board.say)
+        board.say("forecasting")
+        table = forecast_table(panel, serve(panel, models, settings.metric))
+        draft = out.with_name(f".{out.name}.draft")
+        pq.write_table(table, draft, compression="zstd")
+        draft.replace(out)
+    console.print(f"{out}: {table.num_rows:,} rows, {panel.n_series:,} series × {settings.horizon} periods")
+
+
+def run_backtest_command(settings: Settings, out: Path) -> None:
+    """`shelfops backtest`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from shelfops_pipeline.data.load import load_panel
+    from shelfops_pipeline.evaluation.report import forecast_frames, metrics_table
+    from shelfops_pipeline.lifecycle.training import backtest_plan, plan_training
+
+    _writable(out.parent)
+    require_directory(settings.data, settings.dataset)
+    s = settings
+    with step_progress(f"backtest {s.dataset}") as board:
+        board.say("loading")
+        panel = load_panel(_open(s), s.max_quarantined_share).panel
+        plan = plan_training(panel, s.horizon, s.tier, s.folds, s.seed, s.effort)
+        result = backtest_plan(panel, plan, s.metric, board.say)
+    out.mkdir(exist_ok=True)
+    metrics = metrics_table(result)
+    metrics.to_parquet(out / "metrics.parquet", index=False)
+    writer: pq.ParquetWriter | None = None
+    for frame in forecast_frames(panel, result):  # model by model: bounded memory
+        table = pa.Table.from_pandas(
+            frame.astype({"store_id": str, "item_id": str, "model": str}), preserve_index=False
+        )
+        writer = writer or pq.ParquetWriter(out / "forecasts.parquet", table.schema, compression="zstd")
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
+    console.print(metrics_view(metrics, f"{s.dataset}: {len(result.origins)} folds of {s.horizon} periods"))
+    console.print(f"{out}/forecasts.parquet, {out}/metrics.parquet")
+
+
+def list_models(settings: Settings) -> None:
+    """`shelfops models list`."""
+    from shelfops_pipeline.lifecycle.registry import Registry
+
+    entries = Registry(settings.models).entries()
+    if not entries:
+        raise ShelfOpsError(f"no model in {settings.models} yet; train one with `shelfops train` or `shelfops demo`")
+    table = Table()
+    for name in ("version", "tier", "status", "MAE", "created", "reason"):
+        table.add_column(name)
+    for e in entries:
+        when = f"{e.created_at:%Y-%m-%d %H:%M}"
+        style = "bold" if e.status is Status.CHAMPION else None
+        table.add_row(e.version, e.feature_tier, e.status, f"{e.mae:.4g}", when, e.reason, style=style)
+    console.print(table)
+
+
+def show_model(settings: Settings, version: str) -> None:
+    """`shelfops models show`."""
+    from shelfops_pipeline.lifecycle.registry import Registry
+    from shelfops_pipeline.models.bundle import verify
+
+    entry = Registry(settings.models).entry(version)
+    manifest = verify(settings.models / version)
+    console.print(f"[bold]{version}[/] ({entry.feature_tier}, {entry.status}): {entry.reason}")
+    table = Table(show_header=False)
+    table.add_row("folder", str(settings.models / version))
+    table.add_row("trained on", f"{manifest.dataset}, {manifest.training_start} to {manifest.training_cutoff}")
+    table.add_row("horizon", f"{manifest.horizon} periods of a {manifest.grain}")
+    table.add_row("features", f"{len(manifest.features)}: {', '.join(f.name for f in manifest.features[:8])}, ...")
+    for name, value in manifest.metrics.items():
+        table.add_row(name, "undefined" if value is None else f"{value:.4g}")
+    table.add_row("files", f"{len(manifest.sha256)} match their checksums")
+    console.print(table)
+
+
+def promote_model(settings: Settings, version: str, reason: str) -> None:
+    """`shelfops models promote`."""
+    from shelfops_pipeline.lifecycle.registry import Registry
+
+    pointer = Registry(settings.models).promote(version, reason)
+    console.print(f"champion: [bold]{pointer.release}[/]; publish its forecasts with the `refresh` job (`shelfops up`)")
+
+
+def show_doctor(settings: Settings) -> None:
+    """`shelfops doctor`: exits 1 when something that is needed is missing."""
+    from shelfops_pipeline.services.doctor import checks
+
+    table = Table()
+    for name in ("", "what", "found", "what to do"):
+        table.add_column(name)
+    found = checks(settings)
+    for check in found:
+        table.add_row(
+            "[green]✓" if check.ok else "[yellow]–", check.name, check.detail, "" if check.ok else check.remedy
+        )
+    console.print(table)
+
+
+def run_benchmark(name: str, arguments: list[str]) -> None:
+    """`shelfops bench`: the script of that name from a checkout's benchmarks/."""
+    import subprocess
+
+    from shelfops_pipeline.shipped import shipped_file
+
+    script = shipped_file(f"benchmarks/{name}.py")
+    raise SystemExit(subprocess.run([sys.executable, str(script), *arguments], check=False).returncode)  # noqa: S603
+
+
+def _open(settings: Settings) -> Any:
+    from shelfops_pipeline.data.sources import open_source
+
+    return open_source(settings.dataset, settings.data, settings)
+
+
+def _span(settings: Settings) -> tuple[date, date]:
+    return _open(settings).span()  # type: ignore[no-any-return]
+
+
+def _writable(folder: Path) -> None:
+    if not folder.is_dir():
+        raise DataError(f"--out: the directory {folder} does not exist; create it first")
+
+
+def _output_metadata(result: Any, asset: str) -> dict[str, Any]:
+    """Metadata of an asset's first materialization in a run; a range of partitions shares it."""
+    for event in result.get_asset_materialization_events():
+        if event.asset_key.to_user_string() == asset:
+            return {k: v.value for k, v in event.materialization.metadata.items()}
+    raise ShelfOpsError(f"the run did not materialize {asset}")

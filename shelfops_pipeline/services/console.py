@@ -1,0 +1,77 @@
+"""Rich output of the command line: progress of runs, tables of results."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+console = Console()
+errors = Console(stderr=True)
+
+
+@contextmanager
+def step_progress(title: str) -> Iterator["StepBoard"]:
+    """A live board of the steps of a run; plain lines where the output is not a terminal."""
+    columns = (SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=errors, transient=False) as progress:
+        board = StepBoard(progress, progress.add_task(f"[bold]{title}", total=1))
+        yield board
+        progress.update(board.title, completed=1)
+
+
+class StepBoard:
+    """Steps as they start and finish."""
+
+    def __init__(self, progress: Progress, title: TaskID) -> None:
+        self._progress, self.title = progress, title
+        self._tasks: dict[str, TaskID] = {}
+        self._began = time.monotonic()
+
+    def report(self, step: str, what: str) -> None:
+        """See `pipeline.Report`."""
+        if step not in self._tasks and what != "started":
+            return  # what is said of steps that never ran
+        if step not in self._tasks:
+            self._tasks[step] = self._progress.add_task(f"  {step}", total=1)
+        task = self._tasks[step]
+        if what == "done":
+            self._progress.update(task, completed=1, description=f"  {step}")
+        elif what == "failed":
+            self._progress.update(task, completed=1, description=f"  [red]{step} failed")
+        elif what != "started":
+            self._progress.update(task, description=f"  {step} [dim]{what}")
+
+    def say(self, what: str) -> None:
+        """One line of progress without a step of its own."""
+        self._progress.update(self.title, description=f"[bold]{what}")
+
+
+def metrics_view(table: "pd.DataFrame", title: str) -> Table:
+    """Models and baselines of each tier: WAPE, MAE, bias and coverage over all folds."""
+    view = Table(title=title, title_justify="left")
+    for name, justify in (("tier", "left"), ("model", "left"), ("WAPE", "right"), ("MAE", "right"), ("bias", "right")):
+        view.add_column(name, justify=justify)  # type: ignore[arg-type]
+    view.add_column("90 % coverage", justify="right")
+    over_all = table[table["origin"] == "all"].pivot_table(
+        index=["tier", "model"], columns="metric", values="value", sort=False, dropna=False
+    )
+    for (tier, model), row in over_all.iterrows():  # at most 16 rows
+        cells = [_percent(row.get("wape")), _number(row.get("mae")), _percent(row.get("bias"), sign=True)]
+        style = "bold" if model == "ensemble" else None
+        view.add_row(str(tier), str(model), *cells, _percent(row.get("coverage_90")), style=style)
+    return view
+
+
+def _percent(value: float | None, sign: bool = False) -> str:
+    return "–" if value is None or value != value else f"{100 * value:{'+' if sign else ''}.1f} %"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None or value != value else f"{value:,.3g}"

@@ -1,0 +1,184 @@
+"""Run the asset graph in this process, with progress, on the home's own Dagster instance: what `shelfops demo`,
+`ingest` and `train` do. The same jobs can be started in the UI.
+"""
+
+import hashlib
+import json
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from shelfops_pipeline.errors import DataError, ShelfOpsError
+from shelfops_pipeline.services.instance import dagster_instance, warehouse
+from shelfops_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, Definitions, ExecuteInProcessResult
+
+_POLL_SECONDS: Final = 0.3
+_QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+_INGESTED: Final = "ingested.json"
+
+Report = Callable[[str, str], None]
+"""Told (step, what happened): started, done, failed, or a line of its log."""
+
+
+class RunFailedError(ShelfOpsError):
+    """A step failed; the message is the cause in one line."""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The graph of one retailer, ready to run."""
+
+    settings: Settings
+    instance: "DagsterInstance"
+    definitions: "Definitions"
+
+    def ingest(self, start: date, end: date, report: Report) -> "ExecuteInProcessResult":
+        """Read and validate every period of start..end as one run."""
+        tags = {"dagster/asset_partition_range_start": str(start), "dagster/asset_partition_range_end": str(end)}
+        return self._run("ingest", report, tags)
+
+    def train(self, report: Report) -> "ExecuteInProcessResult":
+        """Everything after ingestion."""
+        return self._run("train", report, {})
+
+    def materialize(self, names: tuple[str, ...], report: Report) -> "ExecuteInProcessResult":
+        """Some unpartitioned assets."""
+        from dagster import AssetSelection, define_asset_job
+
+        job = define_asset_job("_".join(("materialize", *names))[:60], AssetSelection.assets(*names))
+        return self._execute(self._with(job), report, {})
+
+    def _with(self, job: Any) -> Any:
+        from dagster import Definitions
+
+        return Definitions.merge(self.definitions, Definitions(jobs=[job])).resolve_job_def(job.name)
+
+    def _run(self, name: str, report: Report, tags: dict[str, str]) -> "ExecuteInProcessResult":
+        return self._execute(self.definitions.resolve_job_def(name), report, tags)
+
+    def _execute(self, job: Any, report: Report, tags: dict[str, str]) -> "ExecuteInProcessResult":
+        run_id = str(uuid.uuid4())
+        with _watched(self.instance, run_id, report):
+            result: ExecuteInProcessResult = job.execute_in_process(
+                instance=self.instance, run_id=run_id, tags=tags, run_config=_QUIET, raise_on_error=False
+            )
+        if not result.success:
+            raise RunFailedError(_cause(result))
+        return result
+
+
+@contextmanager
+def open_pipeline(settings: Settings) -> Iterator[Pipeline]:
+    """The warehouse, Dagster's instance and the definitions, held while the block runs.
+
+    The definitions read their settings from the environment; the command line has put them there.
+    """
+    with warehouse(settings) as url, dagster_instance(settings, url) as instance:
+        from shelfops_pipeline.definitions import defs
+
+        loaded: Any = defs() if callable(defs) else defs
+        yield Pipeline(settings, instance, loaded)
+
+
+def needs_ingest(settings: Settings, span: tuple[date, date]) -> bool:
+    """Has the source changed since it was last ingested whole into this home?"""
+    path = settings.artifacts / _INGESTED
+    return not path.is_file() or json.loads(path.read_text()) != _fingerprint(settings, span)
+
+
+def mark_ingested(settings: Settings, span: tuple[date, date]) -> None:
+    """Remember what was ingested."""
+    path = settings.artifacts / _INGESTED
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(_fingerprint(settings, span)))
+
+
+def _fingerprint(settings: Settings, span: tuple[date, date]) -> dict[str, str]:
+    """The span, the settings that shape the data, and name, size and time of each source file."""
+    chosen = settings.model_dump_json(
+        include={"dataset", "seed", "simulated_stores", "simulated_items", "simulated_days"}
+    )
+    folder = settings.data
+    files = sorted(p for p in folder.iterdir() if p.is_file()) if folder is not None and folder.is_dir() else []
+    stamps = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+    digest = hashlib.sha256(json.dumps([chosen, stamps]).encode()).hexdigest()
+    return {"from": str(span[0]), "to": str(span[1]), "source": digest}
+
+
+@contextmanager
+def _watched(instance: "DagsterInstance", run_id: str, report: Report) -> Iterator[None]:
+    """Report steps as their events arrive in the event log."""
+    done = threading.Event()
+
+    def watch() -> None:
+        cursor: str | None = None
+        while True:
+            finished = done.wait(_POLL_SECONDS)
+            cursor = _drain(instance, run_id, cursor, report)
+            if finished:
+                return
+
+    thread = threading.Thread(target=watch, daemon=True, name="progress")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _drain(instance: "DagsterInstance", run_id: str, cursor: str | None, report: Report) -> str | None:
+    from dagster import DagsterEventType
+
+    words = {
+        DagsterEventType.STEP_START: "started",
+        DagsterEventType.STEP_SUCCESS: "done",
+        DagsterEventType.STEP_FAILURE: "failed",
+    }
+    while True:
+        page = instance.get_records_for_run(run_id, cursor=cursor, limit=500)
+        for record in page.records:
+            event = record.event_log_entry
+            step = event.step_key or ""
+            if event.dagster_event is None:
+                report(step, event.user_message)
+            elif event.dagster_event.event_type in words:
+                report(step, words[event.dagster_event.event_type])
+        if not page.has_more:
+            return page.cursor
+        cursor = page.cursor
+
+
+def _cause(result: "ExecuteInProcessResult") -> str:
+    """The innermost error of the first failed step, in one line."""
+    for event in result.all_events:
+        if event.is_step_failure and event.step_failure_data.error is not None:
+            error = event.step_failure_data.error
+            while error.cause is not None:
+                error = error.cause
+            kind, _, text = error.message.strip().partition(": ")
+            ours = kind.rpartition(".")[2] in {cls.__name__ for cls in _family(ShelfOpsError)}
+            return text if ours else f"step {event.step_key} failed: {error.message.strip()}"
+    return "the run failed before its first step; see the Dagster UI (`shelfops up`)"
+
+
+def _family(cls: type[Exception]) -> set[type[Exception]]:
+    return {cls, *(c for sub in cls.__subclasses__() for c in _family(sub))}
+
+
+def require_directory(data: Path | None, dataset: str) -> None:
+    """Raises DataError when a file data set was given no directory, or one that is not there."""
+    if dataset == "simulated":
+        return
+    if data is None:
+        raise DataError(f"{dataset}: say where its files are, with --data DIR")
+    if not data.is_dir():
+        raise DataError(f"--data {data}: no such directory")

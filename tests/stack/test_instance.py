@@ -1,0 +1,96 @@
+"""The Dagster instance of a home: prepared once, shared storage, and no run that is STARTED for ever."""
+
+import os
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.events import EngineEventData
+from dagster._core.test_utils import create_run_for_test
+from dagster._core.utils import make_new_run_id
+
+from shelfops_pipeline.services.doctor import checks
+from shelfops_pipeline.services.instance import (
+    DAGSTER_URL,
+    dagster_home,
+    dagster_instance,
+    fail_dead_runs,
+    is_embedded,
+    warehouse,
+)
+from shelfops_pipeline.settings import Settings
+from shelfops_pipeline.shipped import shipped_file
+
+DEAD_PID = 2**22 + 1  # above the kernel's limit: never a process
+
+
+@pytest.fixture
+def home_settings(tmp_path: Path, postgres_url: str) -> Settings:
+    return Settings(home=tmp_path, database_url=postgres_url, dagster_database_url=postgres_url)
+
+
+def started_run(instance: dg.DagsterInstance, pid: int | None) -> str:
+    """A run that says it runs in process `pid`, and is never heard of again."""
+    run = create_run_for_test(instance, run_id=make_new_run_id(), status=dg.DagsterRunStatus.STARTED)
+    if pid is not None:
+        data = EngineEventData(metadata={"pid": dg.MetadataValue.text(str(pid))})
+        instance.report_engine_event("Started process for run", run, data)
+    return str(run.run_id)
+
+
+def test_dead_runs_fail_and_living_ones_go_on(home_settings: Settings, postgres_url: str) -> None:
+    with dagster_instance(home_settings, postgres_url) as instance:
+        instance.event_log_storage.set_concurrency_slots("training", 1)
+        dead, living, unknown = (started_run(instance, pid) for pid in (DEAD_PID, os.getpid(), None))
+        instance.event_log_storage.claim_concurrency_slot("training", dead, "step")
+        assert fail_dead_runs(instance, launcher_gone=False) == [dead]
+        assert fail_dead_runs(instance, launcher_gone=True) == [unknown]
+        statuses = {r: instance.get_run_by_id(r).status for r in (dead, living, unknown)}  # type: ignore[union-attr]
+        assert statuses[dead] is statuses[unknown] is dg.DagsterRunStatus.FAILURE
+        assert statuses[living] is dg.DagsterRunStatus.STARTED
+        assert instance.event_log_storage.get_concurrency_run_ids() == set()
+
+
+def test_the_environment_is_set_only_while_the_instance_is_open(
+    home_settings: Settings, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setenv(DAGSTER_URL, "before")
+    with dagster_instance(home_settings, postgres_url):
+        assert os.environ["DAGSTER_HOME"] == str(home_settings.root / "dagster")
+        assert os.environ[DAGSTER_URL].startswith("postgresql+psycopg2://")
+    assert "DAGSTER_HOME" not in os.environ
+    assert os.environ[DAGSTER_URL] == "before"
+
+
+def test_an_edited_dagster_yaml_is_kept_and_an_untouched_one_follows_the_shipped(home_settings: Settings) -> None:
+    file = dagster_home(home_settings) / "dagster.yaml"
+    assert file.read_text() == shipped_file("dagster.yaml").read_text()
+    file.write_text("telemetry: {enabled: false}\n")
+    dagster_home(home_settings)
+    assert file.read_text() == "telemetry: {enabled: false}\n"
+
+
+def test_a_given_warehouse_is_used_as_it_is(home_settings: Settings, postgres_url: str) -> None:
+    with warehouse(home_settings) as url:
+        assert url == postgres_url
+    assert not is_embedded(home_settings)
+    assert not (home_settings.root / "postgres").exists()
+
+
+def test_doctor_names_what_is_wrong_and_never_the_password(tmp_path: Path) -> None:
+    secret = "pa55-w0rd"  # noqa: S105
+    settings = Settings(
+        home=tmp_path,
+        database_url=f"postgresql://me:{secret}@127.0.0.1:1/db",
+        redis_url=f"redis://:{secret}@127.0.0.1:1/0",
+        mlflow_tracking_uri=f"http://me:{secret}@127.0.0.1:1",
+    )
+    found = {check.name: check for check in checks(settings)}
+    assert {name for name in ("Database", "Redis", "MLflow", "Champion") if not found[name].ok} == {
+        *("Database", "Redis", "MLflow", "Champion")
+    }
+    assert found["Python"].ok
+    assert found["Packages [ml]"].ok
+    assert secret not in repr(found)
+    assert all(check.remedy for check in found.values() if not check.ok)
