@@ -42,14 +42,16 @@ log = structlog.get_logger(__name__)
 _ONNX_ERRORS: Final[tuple[type[Exception], ...]] = tuple(
     kind for kind in vars(onnx_errors).values() if isinstance(kind, type) and issubclass(kind, Exception)
 )
-# ValueError covers JSON and Pydantic; the others are what arrays of a wrong shape lead to.
+# What reading damaged or foreign data leads to; ValueError covers JSON and Pydantic.
 _REFUSALS: Final[tuple[type[Exception], ...]] = (
     BundleError,
     OSError,
     ValueError,
-    KeyError,
-    IndexError,
+    LookupError,
     TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
     *_ONNX_ERRORS,
 )
 

@@ -89,26 +89,28 @@ class Problem(HTTPException):
         self.code, self.errors = code, list(errors)
 
 
-def problem_response(request: Request, problem: HTTPException) -> JSONResponse:
+def problem_response(request: Request, error: HTTPException) -> JSONResponse:
     """Any HTTP error as problem+json; one that is not ours is named by its status."""
-    phrase = HTTPStatus(problem.status_code).phrase
-    ours = isinstance(problem, Problem)
-    code = problem.code if isinstance(problem, Problem) else phrase.lower().replace(" ", "_").replace("-", "_")
+    if isinstance(error, Problem):
+        kind, title, code, faults = f"urn:shelfops:problem:{error.code}", error.title, error.code.value, error.errors
+    else:
+        title = HTTPStatus(error.status_code).phrase
+        kind, code, faults = "about:blank", title.lower().replace(" ", "_").replace("-", "_"), []
     request_id: str | None = getattr(request.state, "request_id", None)
     body = ProblemBody(
-        type=f"urn:shelfops:problem:{code}" if ours else "about:blank",
-        title=problem.title if isinstance(problem, Problem) else phrase,
-        status=problem.status_code,
-        detail=problem.detail,
+        type=kind,
+        title=title,
+        status=error.status_code,
+        detail=error.detail,
         instance=request.url.path,
         code=code,
         request_id=request_id,
-        errors=problem.errors if isinstance(problem, Problem) else [],
+        errors=faults,
     )
-    headers = dict(problem.headers or {})
+    headers = dict(error.headers or {})
     if request_id is not None:
         headers[REQUEST_ID_HEADER] = request_id
-    return JSONResponse(body.model_dump(), problem.status_code, headers, MEDIA_TYPE)
+    return JSONResponse(body.model_dump(), error.status_code, headers, MEDIA_TYPE)
 
 
 def pointer(parts: Iterable[object]) -> str:
@@ -125,7 +127,7 @@ def _invalid(error: RequestValidationError) -> Problem:
         at = "" if unreadable else pointer(path)
         faults.append(Fault(location=where, pointer=at, detail=detail, code=e["type"]))
     first = faults[0]
-    return Problem(Code.INVALID_REQUEST, f"{first.location} {first.pointer}: {first.detail}", faults)
+    return Problem(Code.INVALID_REQUEST, f"{first.location}{first.pointer}: {first.detail}", faults)
 
 
 async def _on_http(request: Request, error: HTTPException) -> JSONResponse:

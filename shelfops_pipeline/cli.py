@@ -67,9 +67,10 @@ def up(
 ) -> None:
     """Dagster UI and daemon, MLflow and the API on embedded services. Ctrl-C stops them all."""
     settings = _configure(dataset, data)
+    from shelfops_pipeline.services.stack import Ports
     from shelfops_pipeline.services.up import run_up
 
-    run_up(settings, dagster_port=dagster_port, api_port=api_port, mlflow_port=mlflow_port)
+    raise typer.Exit(run_up(settings, Ports(dagster_port, api_port, mlflow_port)))
 
 
 @app.command(epilog="Example: shelfops ingest --dataset online_retail --data ~/data/online_retail")

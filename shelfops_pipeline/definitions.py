@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from shelfops_pipeline.defs import ingestion, lifecycle, reports, serving, training
+from shelfops_pipeline.defs import checks, ingestion, lifecycle, reports, serving, training
 from shelfops_pipeline.defs.jobs import ingest, refresh, train
 from shelfops_pipeline.defs.resources import resources
 from shelfops_pipeline.defs.schedules import daily_refresh, weekly_retrain
@@ -14,6 +14,7 @@ def defs() -> dg.Definitions:
     modules = [ingestion, training, lifecycle, reports, serving]
     return dg.Definitions(
         assets=dg.load_assets_from_modules(modules),
+        asset_checks=dg.load_asset_checks_from_modules([checks]),
         jobs=[ingest, train, refresh],
         schedules=[weekly_retrain, daily_refresh],
         resources=resources(),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from shelfops_pipeline.errors import DataError, ShelfOpsError
-from shelfops_pipeline.services.instance import dagster_instance, warehouse
+from shelfops_pipeline.services.instance import dagster_instance, fail_dead_runs, is_embedded, warehouse
 from shelfops_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ def open_pipeline(settings: Settings) -> Iterator[Pipeline]:
     with warehouse(settings) as url, dagster_instance(settings, url) as instance:
         from shelfops_pipeline.definitions import defs
 
-        loaded: Any = defs() if callable(defs) else defs
+        if is_embedded(settings):
+            fail_dead_runs(instance, launcher_gone=False)
+        loaded: Any = defs()  # the decorator makes a loader of it
         yield Pipeline(settings, instance, loaded)
 
 

@@ -13,7 +13,7 @@ from shelfops_pipeline.contracts.columns import DATE, FORECAST_COLUMNS, Metric
 from shelfops_pipeline.inference.predict import Forecast
 from tests.api.support import BROKEN, CHAMPION, COLD, HORIZON, SHORT_HISTORY, Retailer, check_problem, table
 
-CLOSE = {"rtol": 1e-4, "atol": 1e-4}
+CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-4}
 NUMBERS = FORECAST_COLUMNS[3:]
 
 
