@@ -26,6 +26,8 @@ bench = typer.Typer(no_args_is_help=True, help="Measure speed beside what you wo
 app.add_typer(models, name="models")
 app.add_typer(bench, name="bench")
 
+_DEMO_EFFORT = 0.3  # of the default training size: a first look should not take long
+
 Dataset = Annotated[
     str, typer.Option("--dataset", help="favorita, rossmann, m5, online_retail or simulated", envvar="SHELFOPS_DATASET")
 ]
@@ -49,9 +51,8 @@ def demo(
     seed: Seed = 7,
 ) -> None:
     """Simulate a retailer, run the whole graph on it, and show what came out."""
-    settings = _configure(
-        "simulated", None, seed=seed, simulated_stores=stores, simulated_items=items, simulated_days=days
-    )
+    size = {"simulated_stores": stores, "simulated_items": items, "simulated_days": days}
+    settings = _configure("simulated", None, seed=seed, effort=_DEMO_EFFORT, **size)
     from shelfops_pipeline.services.demo import run_demo
 
     run_demo(settings)

@@ -20,6 +20,7 @@ from shelfops_pipeline.data.source import Reference
 from shelfops_pipeline.evaluation.backtest import Backtest
 from shelfops_pipeline.evaluation.persist import load_backtest, save_backtest
 from shelfops_pipeline.features.create import FeatureRows
+from shelfops_pipeline.inference.quiet import import_keras
 from shelfops_pipeline.inference.state import SeriesState
 from shelfops_pipeline.models.serve import ServingInput
 from shelfops_pipeline.settings import Settings
@@ -136,9 +137,7 @@ class NetworkIOManager(FolderIOManager):
         value.save(folder / "network.keras")
 
     def load(self, folder: Path) -> Any:
-        import keras
-
-        return keras.saving.load_model(folder / "network.keras", compile=False)
+        return import_keras().saving.load_model(folder / "network.keras", compile=False)
 
 
 class JsonIOManager(FolderIOManager):

@@ -92,7 +92,7 @@ def create_windows(
     builder = StateBuilder(panel, spec, transform, scales)
     rng = np.random.default_rng(seed)
     origins = training_origins(panel.n_observed, spec)
-    share = min(1.0, max_windows / (len(origins) * panel.n_series))
+    share = min(1.0, max_windows / max(len(origins) * panel.n_series, 1))
     parts: list[SequenceWindows] = []
     for state, rows, origin in _sampled_states(builder, origins, share, spec, transform, rng):
         demand = _targets(panel, origin, spec.horizon)[0][rows]

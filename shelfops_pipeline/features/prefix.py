@@ -20,6 +20,15 @@ def ratio(total: Doubles, count: Doubles) -> Floats:
     return np.divide(total, count, out=out, where=count > 0, casting="unsafe")
 
 
+def variance(total: Doubles, square: Doubles, count: Doubles) -> Doubles:
+    """Population variance from sums of values and of squares, NaN where nothing was counted.
+
+    In double precision throughout: float32 keeps nothing of the difference of two large means.
+    """
+    safe = np.where(count > 0, count, np.nan)
+    return np.maximum(square / safe - (total / safe) ** 2, 0)
+
+
 @dataclass(frozen=True)
 class Prefix:
     """Sums and counts of a masked array along time, `lag` periods apart (1: every period, 7: same weekday)."""
@@ -30,7 +39,7 @@ class Prefix:
     lag: int
 
     @classmethod
-    def of(cls, values: Floats, mask: Bools, lag: int = 1) -> Self:
+    def of(cls, values: Floats | Doubles, mask: Bools, lag: int = 1) -> Self:
         return cls(_cumulate(np.where(mask, values, 0), lag), _cumulate(mask, lag), lag)
 
     def sums(self, end: int, periods: int) -> tuple[Doubles, Doubles]:

@@ -10,7 +10,7 @@ from shelfops_pipeline.contracts.columns import ON_PROMOTION, PRICE
 from shelfops_pipeline.contracts.features import TierSpec
 from shelfops_pipeline.data.panel import Panel, State
 from shelfops_pipeline.features.likes import Likes
-from shelfops_pipeline.features.prefix import Prefix, ratio
+from shelfops_pipeline.features.prefix import Prefix, ratio, variance
 from shelfops_pipeline.inference.matrix import season_position
 from shelfops_pipeline.inference.sequence import Scales, channel_input, relative_level
 from shelfops_pipeline.inference.state import Layout, SeriesState
@@ -38,12 +38,13 @@ class StateBuilder:
         self._mask = np.isfinite(self._z)
         self._position = season_position(spec, panel.dates)
         self._level = Prefix.of(self._z, self._mask)
-        self._square = Prefix.of(self._z**2, self._mask)
+        self._square = Prefix.of(np.square(self._z, dtype=np.float64), self._mask)
         self._zeros = Prefix.of((raw == 0).astype(np.float32), self._mask)
         sale = self._mask & (raw > 0)
         self._sales = Prefix.of(raw, sale)
-        self._sales_square = Prefix.of(raw**2, sale)
-        self._last_sale = np.maximum.accumulate(np.where(sale, np.arange(n), -1), axis=1)
+        self._sales_square = Prefix.of(np.square(raw, dtype=np.float64), sale)
+        self._last_sale = _last_position(sale)
+        self._last_seen = _last_position(self._mask)
         stockout = np.asarray(panel.state[:, :n]) == State.STOCKOUT
         self._stockout = Prefix.of(stockout.astype(np.float32), stockout | self._mask)
         self._seasonal = Prefix.of(self._z, self._mask, spec.season)
@@ -56,8 +57,7 @@ class StateBuilder:
             price = np.asarray(panel.channels[PRICE][:, :n])
             self._price = Prefix.of(price, np.isfinite(price))
             self._price_max = np.fmax.accumulate(price, axis=1)
-            known = np.maximum.accumulate(np.where(np.isfinite(price), np.arange(n), -1), axis=1)
-            self._price_last = np.where(known >= 0, np.take_along_axis(price, np.maximum(known, 0), axis=1), np.nan)
+            self._price_last = _at(price, _last_position(np.isfinite(price)))
         self._past = {k: np.asarray(panel.past[k][:, :n]) for k in spec.past_channels}
         self._past_sums = {k: Prefix.of(v, np.isfinite(v)) for k, v in self._past.items()}
         self._likes = Likes(panel, self._z, self._mask, spec)
@@ -103,7 +103,8 @@ class StateBuilder:
         spec, short, month = self.spec, self.spec.short, self.spec.month
         out = {f"level_{w}": self._level.mean(t, w) for w in spec.level_windows}
         level_short, level_month = self._level.mean(t, short), self._level.mean(t, month)
-        total, count = self._square.sums(t, month)
+        total, count = self._level.sums(t, month)
+        squares, _ = self._square.sums(t, month)
         tail, seen = self._z[:, max(t - 55, 0) : t + 1], self._mask[:, max(t - 55, 0) : t + 1]
         weights = _EWM[-tail.shape[1] :]
         recent, present = (
@@ -115,11 +116,11 @@ class StateBuilder:
         out |= {
             "ewm": ratio(np.where(seen, tail, 0) @ weights, (seen @ weights).astype(np.float64)),
             "trend_short": level_short - level_month,
-            f"std_{month}": np.sqrt(np.maximum(ratio(total, count) - level_month**2, 0)),
+            f"std_{month}": np.sqrt(variance(total, squares, count)).astype(np.float32),
             f"zero_share_{short}": self._zeros.mean(t, short),
             f"zero_share_{month}": self._zeros.mean(t, month),
             f"max_{short}": np.where(present.any(1), np.where(present, recent, -np.inf).max(1), np.nan),
-            "last": self._z[:, t],
+            "last": _at(self._z, self._last_seen[:, t : t + 1])[:, 0],
             "periods_since_sale": np.where(
                 history > 0, np.where(last_sale < 0, 366, np.minimum(t - last_sale, 366)), np.nan
             ),
@@ -145,9 +146,8 @@ class StateBuilder:
         total, sales = self._sales.sums(t, _PATTERN_WINDOW)
         square, _ = self._sales_square.sums(t, _PATTERN_WINDOW)
         observed = self._level.sums(t, _PATTERN_WINDOW)[1]
-        mean = ratio(total, sales)
-        variance = np.maximum(ratio(square, sales) - mean**2, 0)
-        return {"adi": ratio(observed, sales), "cv2": variance / mean**2}
+        cv2 = variance(total, square, sales) / ratio(total, sales) ** 2
+        return {"adi": ratio(observed, sales), "cv2": cv2.astype(np.float32)}
 
     def _statics(self) -> dict[str, Floats]:
         codes = {name: self.panel.static[name].codes for name in self.spec.static}
@@ -212,6 +212,17 @@ class StateBuilder:
             values = np.asarray(self.panel.channels[name][:, low : t + 1])
             out[:, L - n :, 2 + i] = channel_input(name, values, scalars["price_mean"], self.scales)
         return out
+
+
+def _last_position(event: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """[S, T] position of the last event up to and including each period; -1: none."""
+    return np.maximum.accumulate(np.where(event, np.arange(event.shape[1]), -1), axis=1)
+
+
+def _at(values: Floats, positions: NDArray[np.intp]) -> Floats:
+    """[S, n] the values at these positions; NaN where a position is negative."""
+    found = np.take_along_axis(values, np.maximum(positions, 0), axis=1)
+    return np.where(positions >= 0, found, np.float32(np.nan))
 
 
 def location(level: Floats, std: Floats, transform: Transform) -> dict[str, Floats]:

@@ -1,6 +1,5 @@
 """The two ways to run a bundle's models: native libraries in the pipeline, ONNX in the API. Same inputs, same outputs."""
 
-import os
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.bundle import LSTM_NATIVE, LSTM_ONNX, XGBOOST_NATIVE, XGBOOST_ONNX
+from shelfops_pipeline.inference.quiet import import_keras
 
 Floats = NDArray[np.float32]
 
@@ -33,10 +33,9 @@ class NativeBackend:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up chatter, not its errors
-        import keras
         import xgboost
 
+        keras = import_keras()
         booster = xgboost.Booster()
         booster.load_model(folder / XGBOOST_NATIVE)
         return cls(booster, keras.saving.load_model(folder / LSTM_NATIVE, compile=False))

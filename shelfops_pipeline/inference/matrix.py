@@ -114,7 +114,7 @@ def _channel_features(spec: TierSpec, state: SeriesState) -> dict[str, Floats]:
             "closed_next": windows.sum_after(closed, near),
             "since_closed": windows.since(closed, cap),
             "until_closed": windows.until(closed, cap),
-            "closed_run": windows.last_run_length(closed),
+            "closed_run": np.minimum(windows.last_run_length(closed), cap),
         }
     if PRICE in spec.channels:
         price = state.channel(PRICE)

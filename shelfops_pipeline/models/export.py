@@ -4,6 +4,7 @@ Traps that this module avoids (measured, see docs/decisions): onnxmltools misrea
 of position, so names are removed; a booster is shipped whole (no early stopping to slice).
 """
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,9 @@ def export_lstm(network: Any, folder: Path) -> None:
     network.save(folder / LSTM_NATIVE)
     # Keras refuses to export a network that has not been called since it was loaded.
     network({i.name: np.zeros((1, *i.shape[1:]), dtype=i.dtype) for i in network.inputs})
-    network.export(folder / LSTM_ONNX, format="onnx", verbose=False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)  # inside Keras' exporter
+        network.export(folder / LSTM_ONNX, format="onnx", verbose=False)
 
 
 def check_parity(members: Members, folder: Path, state: SeriesState) -> dict[str, float]:

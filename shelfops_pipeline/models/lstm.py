@@ -4,7 +4,6 @@ Encoder state, category embeddings and the decoder's inputs of a target period g
 all periods (the MQ-RNN layout of Wen et al. 2017), so no forecast is fed back and errors do not accumulate.
 """
 
-import os
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from shelfops_pipeline.contracts.bundle import Transform
 from shelfops_pipeline.contracts.features import TierSpec
 from shelfops_pipeline.features.create import SequenceWindows
+from shelfops_pipeline.inference.quiet import import_keras
 from shelfops_pipeline.models.recipe import LstmRecipe
 
 _LARGEST_EMBEDDING_TABLE = 20_000
@@ -29,7 +29,9 @@ def fit_lstm(
 
     `cardinalities` gives the number of categories of each static attribute, in the order of `spec.static`.
     """
-    keras, tf = quiet_tensorflow()
+    keras = import_keras()
+    import tensorflow as tf
+
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
@@ -41,16 +43,6 @@ def fit_lstm(
     inputs = {"encoder": windows.encoder, "decoder": windows.decoder, "static": windows.static}
     network.fit(inputs, windows.target, batch_size=recipe.batch_size, epochs=recipe.epochs, shuffle=True, verbose=0)
     return network
-
-
-def quiet_tensorflow() -> tuple[Any, Any]:
-    """(keras, tensorflow), imported without their start-up chatter on stderr; real errors are still raised."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import keras
-    import tensorflow as tf
-
-    tf.get_logger().setLevel("ERROR")
-    return keras, tf
 
 
 def _network(spec: TierSpec, windows: SequenceWindows, cardinalities: dict[str, int], recipe: LstmRecipe) -> Any:

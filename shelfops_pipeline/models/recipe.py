@@ -124,12 +124,12 @@ def default_recipe(panel: Panel, tier: Tier, horizon: int, seed: int, effort: fl
         tuple(panel.static),
     )
     cells = int((np.asarray(panel.state[:, : panel.n_observed]) == State.OBSERVED).sum())
-    rows = int(np.clip(cells * 1.5, 20_000, 1_500_000 if tier is Tier.PRODUCTION else 1_000_000))
+    rows = int(np.clip(cells * 1.5, 20_000, 700_000 if tier is Tier.PRODUCTION else 500_000))
     small = rows < 200_000
     boost = XgboostRecipe(
         max_rows=rows,
-        rounds=300 if small else 450,
-        learning_rate=0.05,
+        rounds=250 if small else 320,
+        learning_rate=0.06 if small else 0.07,
         max_depth=8 if small else 9,
         max_leaves=64 if small else 160,
         min_child_weight=10 if small else 40,

@@ -1,0 +1,163 @@
+"""Training rows and windows: which are made, how many, and what they hold."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shelfops_pipeline.contracts.bundle import Transform
+from shelfops_pipeline.contracts.columns import Grain, Tier
+from shelfops_pipeline.contracts.features import feature_names
+from shelfops_pipeline.data.panel import Panel, State
+from shelfops_pipeline.errors import NotEnoughHistoryError
+from shelfops_pipeline.features.create import create_features, create_windows, training_origins
+from shelfops_pipeline.features.state import StateBuilder, forget_history
+from shelfops_pipeline.inference.matrix import base_level, model_matrix
+from shelfops_pipeline.inference.sequence import demand_from_reference, reference
+from tests.domain.support import LATE, NEW, REGULAR, difficult_panel, small_spec, spec_for
+
+H = 6
+
+
+@pytest.fixture(scope="module")
+def panel() -> Panel:
+    return difficult_panel()
+
+
+@given(st.integers(1, 3000), st.sampled_from(list(Tier)))
+def test_training_origins_are_at_most_eighty_and_reach_the_last_label(n: int, tier: Tier) -> None:
+    origins = training_origins(n, small_spec(tier=tier))
+    assert len(origins) <= 80
+    assert (np.diff(origins) > 0).all()
+    if n > 2:
+        assert origins[-1] == n - 2
+        assert origins[0] >= 1
+
+
+def test_rows_hold_only_observed_targets(panel: Panel) -> None:
+    rows = create_features(panel, spec_for(panel, Tier.PRODUCTION, H), "log", {}, 50_000, seed=1)
+    assert (panel.state[rows.series, rows.origin + rows.horizon] == State.OBSERVED).all()
+    assert np.isfinite(rows.demand).all()
+    assert rows.horizon.min() == 1
+    assert rows.horizon.max() == H
+
+
+def test_the_sample_has_about_the_size_asked_for(panel: Panel) -> None:
+    spec = spec_for(panel, Tier.PRODUCTION, H)
+    sizes = [len(create_features(panel, spec, "log", {}, n, seed=1).demand) for n in (300, 1000)]
+    assert sizes[0] == pytest.approx(300, rel=0.35)
+    assert sizes[1] == pytest.approx(1000, rel=0.2)
+
+
+def test_rows_are_those_of_the_state_at_their_origin(panel: Panel) -> None:
+    spec = spec_for(panel, Tier.PRODUCTION, H)
+    rows = create_features(panel, spec, "count", {}, 300, seed=1)
+    builder = StateBuilder(panel, spec, "count", {})
+    for i in range(0, len(rows.demand), 40):
+        state = builder.at(int(rows.origin[i])).take(np.array([rows.series[i]]))
+        np.testing.assert_array_equal(model_matrix(spec, state)[0, rows.horizon[i] - 1], rows.matrix[i])
+        assert rows.base[i] == base_level(spec, state)[0, rows.horizon[i] - 1]
+
+
+def test_equal_seeds_give_equal_samples_and_others_do_not(panel: Panel) -> None:
+    spec = spec_for(panel, Tier.COLD_START, H)
+    a, b, c = (create_features(panel, spec, "log", {}, 500, seed=s).matrix for s in (1, 1, 2))
+    np.testing.assert_array_equal(a, b)
+    assert a.shape != c.shape or not np.array_equal(a, c, equal_nan=True)
+
+
+def test_about_a_tenth_of_the_cold_start_rows_are_shown_as_new_series(panel: Panel) -> None:
+    shares = {}
+    for tier in Tier:
+        spec = spec_for(panel, tier, H)
+        rows = create_features(panel, spec, "log", {}, 50_000, seed=1)
+        column = feature_names(spec).index("history")
+        shares[tier] = float((rows.matrix[rows.series == REGULAR, column] == 0).mean())
+    assert shares[Tier.PRODUCTION] == 0
+    assert 0.03 < shares[Tier.COLD_START] < 0.2
+
+
+@pytest.mark.parametrize("transform", ["log", "count"])
+def test_a_forgotten_series_looks_like_one_that_never_sold(panel: Panel, transform: Transform) -> None:
+    spec = spec_for(panel, Tier.COLD_START, H)
+    origin = panel.n_observed - 1
+    state = StateBuilder(panel, spec, transform, {}).at(origin)
+    forgotten = forget_history(state, np.arange(panel.n_series) == REGULAR, transform)
+    demand, cells = panel.demand.copy(), panel.state.copy()
+    demand[REGULAR], cells[REGULAR, : panel.n_observed] = np.nan, State.NOT_LISTED
+    never = StateBuilder(replace(panel, demand=demand, state=cells), spec, transform, {}).at(origin)
+    # What the others sell differs, since the two panels do; all that is the series' own must not.
+    likes = ("store_", "item_", "category_", "likes_", "fallback_", "center")
+    own = [i for i, name in enumerate(state.layout.scalars) if not name.startswith(likes)]
+    np.testing.assert_array_equal(forgotten.scalars[REGULAR, own], never.scalars[REGULAR, own])
+    np.testing.assert_array_equal(forgotten.seasonal_promo[REGULAR], never.seasonal_promo[REGULAR])
+    np.testing.assert_array_equal(forgotten.channels[REGULAR], never.channels[REGULAR])
+    np.testing.assert_array_equal(forgotten.encoder[REGULAR, :, :2], never.encoder[REGULAR, :, :2])
+    assert forgotten.scalar("fallback_level")[REGULAR] == state.scalar("likes_level")[REGULAR]
+    others = np.arange(panel.n_series) != REGULAR
+    np.testing.assert_array_equal(forgotten.scalars[others], state.scalars[others])
+    np.testing.assert_array_equal(forgotten.encoder[others], state.encoder[others])
+
+
+@pytest.mark.parametrize("transform", ["log", "count"])
+def test_window_targets_turn_back_into_the_demand_they_were_made_of(panel: Panel, transform: Transform) -> None:
+    spec = spec_for(panel, Tier.PRODUCTION, H)
+    windows = create_windows(panel, spec, transform, {}, 10_000, seed=1)
+    seen = windows.target[..., 1] > 0
+    assert seen.any(axis=1).all()
+    assert windows.encoder.shape[1:] == (spec.encoder_length, 2 + len(spec.channels))
+    assert windows.static.min() >= 0
+    assert (windows.target[..., 0][~seen] == 0).all()
+    # So many windows are asked for that all are made: by origin, those series with an observed target.
+    builder, k = StateBuilder(panel, spec, transform, {}), 0
+    for t in training_origins(panel.n_observed, spec):
+        ref, spread = reference(spec, builder.at(int(t)), transform)
+        y = np.full((panel.n_series, H), np.nan, np.float32)
+        known = panel.demand[:, t + 1 : min(t + 1 + H, panel.n_observed)]
+        y[:, : known.shape[1]] = known
+        for s in np.flatnonzero(np.isfinite(y).any(axis=1)):
+            target, weight = windows.target[k].T
+            np.testing.assert_array_equal(weight > 0, np.isfinite(y[s]))
+            output = target if transform == "log" else np.log(np.maximum(target, 1e-9))
+            demand = demand_from_reference(ref[s], spread[s], transform, output)
+            usual = np.isfinite(y[s]) & (np.abs(output) < 10)  # beyond, outputs are clipped
+            np.testing.assert_allclose(demand[usual], y[s][usual], rtol=1e-3, atol=1e-3)
+            k += 1
+    assert k == len(windows.target)
+
+
+@pytest.mark.parametrize("transform", ["log", "count"])
+def test_network_inputs_are_finite_and_bounded_for_every_kind_of_series(panel: Panel, transform: Transform) -> None:
+    windows = create_windows(panel, spec_for(panel, Tier.PRODUCTION, H), transform, {"warmth": (0, 0.01)}, 10_000, 1)
+    for values in (windows.encoder, windows.decoder):
+        assert np.isfinite(values).all()
+        assert np.abs(values).max() <= 8
+    assert np.isfinite(windows.target).all()
+
+
+def test_a_panel_of_one_period_says_that_it_is_too_short() -> None:
+    panel = difficult_panel(periods=50).as_of(0, H)
+    spec = spec_for(panel, Tier.COLD_START, H)
+    with pytest.raises(NotEnoughHistoryError, match="no training row"):
+        create_features(panel, spec, "log", {}, 100, seed=1)
+    with pytest.raises(NotEnoughHistoryError, match="no training window"):
+        create_windows(panel, spec, "log", {}, 100, seed=1)
+
+
+def test_a_panel_in_which_nothing_was_observed_says_so() -> None:
+    panel = difficult_panel(periods=60).take(np.array([NEW]))
+    spec = spec_for(panel, Tier.COLD_START, H)
+    with pytest.raises(NotEnoughHistoryError, match="too short or unobserved"):
+        create_features(panel, spec, "log", {}, 100, seed=1)
+    with pytest.raises(NotEnoughHistoryError, match="too short or unobserved"):
+        create_windows(panel, spec, "log", {}, 100, seed=1)
+
+
+def test_weekly_rows_are_made_like_daily_ones() -> None:
+    panel = difficult_panel(Grain.WEEK, 64)
+    rows = create_features(panel, spec_for(panel, Tier.PRODUCTION, H), "log", {}, 50_000, seed=1)
+    np.testing.assert_array_equal(rows.demand, panel.demand[rows.series, rows.origin + rows.horizon])
+    assert NEW not in rows.series
+    assert LATE in rows.series

@@ -1,0 +1,305 @@
+"""Every feature of both tiers and grains against a naive oracle: one row at a time, straight from the definitions."""
+
+from datetime import date, timedelta
+from functools import cache
+from math import isfinite, log1p, nan, sqrt
+
+import numpy as np
+import pytest
+
+from shelfops_pipeline.contracts.bundle import Transform
+from shelfops_pipeline.contracts.columns import HOLIDAY, ON_PROMOTION, OPEN, PRICE, Grain, Tier
+from shelfops_pipeline.contracts.features import TierSpec, feature_list, feature_names
+from shelfops_pipeline.data.panel import Panel, State
+from shelfops_pipeline.features.state import StateBuilder
+from shelfops_pipeline.inference.matrix import model_matrix
+from tests.domain.support import CATEGORIES, NEW, difficult_panel, spec_for
+
+HORIZON = 6
+PERIODS = {Grain.DAY: 430, Grain.WEEK: 64}
+Row = dict[str, float]
+
+
+def mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else nan
+
+
+class Oracle:
+    """Features of one (series, origin, horizon) at a time; nothing is shared between rows but a cache of group means."""
+
+    def __init__(self, panel: Panel, spec: TierSpec, transform: Transform) -> None:
+        self.panel, self.spec = panel, spec
+        self.scale = log1p if transform == "log" else float
+        self.y = [[float(v) for v in row] for row in panel.demand]
+        self.z = [[self.scale(v) if isfinite(v) else nan for v in row] for row in self.y]
+        self.channels = {k: [[float(v) for v in row] for row in values] for k, values in panel.channels.items()}
+        self.dates = [date(2023, 1, 2) + timedelta(days=i * (1 if spec.season > 1 else 7)) for i in range(4000)]
+        self.group_mean = cache(self._group_mean)
+
+    def row(self, s: int, t: int, h: int) -> Row:
+        own = self.own(s, t)
+        row = own | self.likes(s, t, t + h) | self.seasonal(s, t, t + h) | self.calendar(t, h)
+        row |= self.known_future(s, t, t + h)
+        row |= {f"static_{k}": float(v.codes[s]) if v.codes[s] >= 0 else nan for k, v in self.panel.static.items()}
+        row["base"] = self.base(s, t, t + h, row)
+        return row
+
+    def seen(self, s: int, t: int, n: int, values: list[list[float]] | None = None) -> list[float]:
+        """What is known of the last n periods up to and including t."""
+        return [v for v in (values or self.z)[s][max(t + 1 - n, 0) : t + 1] if isfinite(v)]
+
+    def own(self, s: int, t: int) -> Row:
+        spec, short, month = self.spec, self.spec.short, self.spec.month
+        z, y = self.z[s], self.y[s]
+        observed = [i for i in range(t + 1) if isfinite(y[i])]
+        sales = [i for i in observed if y[i] > 0]
+        out = {f"level_{w}": mean(self.seen(s, t, w)) for w in spec.level_windows}
+        recent = [i for i in observed if i > t - 56]
+        weight = sum(0.9 ** (t - i) for i in recent)
+        level = mean(self.seen(s, t, month))
+        out |= {
+            "ewm": sum(0.9 ** (t - i) * z[i] for i in recent) / weight if recent else nan,
+            "trend_short": mean(self.seen(s, t, short)) - level,
+            f"std_{month}": sqrt(max(mean([(v - level) ** 2 for v in self.seen(s, t, month)]), 0)),
+            f"max_{short}": max(self.seen(s, t, short), default=nan),
+            "last": z[observed[-1]] if observed else nan,
+            "periods_since_sale": nan if not observed else min(t - sales[-1], 366) if sales else 366,
+            "history": min(len(observed), 730),
+        }
+        for w in (short, month):
+            out[f"zero_share_{w}"] = mean([float(v == 0) for v in self.seen(s, t, w, self.y)])
+        half_year = [y[i] for i in observed if i > t - 182]
+        sold = [v for v in half_year if v > 0]
+        out["adi"] = len(half_year) / len(sold) if sold else nan
+        size = mean(sold)
+        out["cv2"] = mean([(v - size) ** 2 for v in sold]) / size**2 if sold else nan
+        states = [self.panel.state[s, i] for i in range(max(t + 1 - month, 0), t + 1)]
+        known = [v for v in states if v in (State.OBSERVED, State.STOCKOUT)]
+        out[f"stockout_share_{month}"] = mean([float(v == State.STOCKOUT) for v in known])
+        for w in spec.promo_windows:
+            flags = [(self.channels[ON_PROMOTION][s][i] > 0, z[i]) for i in observed if i > t - w]
+            out[f"promo_level_{w}"] = mean([v for promo, v in flags if promo])
+            out[f"regular_level_{w}"] = mean([v for promo, v in flags if not promo])
+            out[f"promo_share_{w}"] = mean([float(promo) for promo, _ in flags])
+        for name in spec.past_channels:
+            past = [[float(v) for v in row] for row in self.panel.past[name]]
+            for w in (short, month):
+                out[f"past_{name}_{w}"] = mean(self.seen(s, t, w, past))
+        if len(spec.level_windows) > 4:
+            out["trend_long"] = level - mean(self.seen(s, t, spec.level_windows[4]))
+        return out
+
+    def members(self, s: int, group: str) -> tuple[int, ...]:
+        panel = self.panel
+        category = panel.static["category"].codes
+        same = {
+            "store": lambda r: panel.store_ids[r] == panel.store_ids[s],
+            "item": lambda r: panel.item_ids[r] == panel.item_ids[s],
+            "category": lambda r: panel.store_ids[r] == panel.store_ids[s] and category[r] == category[s],
+        }[group]
+        return tuple(r for r in range(panel.n_series) if same(r))
+
+    def _group_mean(self, members: tuple[int, ...], t: int, n: int, weekday: int | None = None) -> float:
+        at = [i for i in range(max(t + 1 - n, 0), t + 1) if weekday is None or self.dates[i].weekday() == weekday]
+        return mean([self.z[r][i] for r in members for i in at if isfinite(self.z[r][i])])
+
+    def likes(self, s: int, t: int, target: int) -> Row:
+        spec, out = self.spec, {}
+        for group in ("store", "item", "category"):
+            members = self.members(s, group)
+            level = self.group_mean(members, t, spec.month)
+            out[f"{group}_level_{spec.month}"] = level
+            out[f"{group}_trend"] = self.group_mean(members, t, spec.short) - level
+        weekday = self.dates[target].weekday() if spec.season > 1 else None
+        seasonal = self.group_mean(self.members(s, "category"), t, spec.month, weekday)
+        return out | {"category_seasonal": seasonal - out[f"category_level_{spec.month}"]}
+
+    def seasonal(self, s: int, t: int, target: int) -> Row:
+        spec, z = self.spec, self.z[s]
+        promo = self.channels.get(ON_PROMOTION)
+
+        def same_day(i: int) -> bool:
+            return spec.season == 1 or self.dates[i].weekday() == self.dates[target].weekday()
+
+        def flag(i: int) -> bool:
+            return i < self.panel.n_periods and promo is not None and promo[s][i] > 0
+
+        def known(w: int) -> list[int]:
+            return [i for i in range(max(t + 1 - w, 0), t + 1) if isfinite(z[i]) and same_day(i)]
+
+        out = {f"seasonal_mean_{w}": mean([z[i] for i in known(w)]) for w in spec.seasonal_windows}
+        for w in spec.seasonal_promo_windows:
+            out[f"seasonal_promo_mean_{w}"] = mean([z[i] for i in known(w) if flag(i) == flag(target)])
+        if spec.last_year:
+            ago, around = target - spec.year, 3 if spec.season > 1 else 0
+            inside = 0 <= ago <= t
+            week = [z[i] for i in range(max(ago - around, 0), ago + around + 1) if isfinite(z[i])] if inside else []
+            origin = t - spec.year
+            before = mean(self.seen(s, origin, spec.month)) if origin >= 0 else nan
+            out["last_year"] = z[ago] if inside else nan
+            out |= {"last_year_week": mean(week), "last_year_change": mean(week) - before}
+        return out
+
+    def base(self, s: int, t: int, target: int, row: Row) -> float:
+        """Own mean on the target's weekday and promotion flag, else own weekday, else own or others' level, moved."""
+        spec = self.spec
+        wide = spec.base_window if spec.base_window in spec.seasonal_windows else max(spec.seasonal_windows)
+        candidates = [row[f"seasonal_mean_{wide}"]]
+        if spec.base_on_promo:
+            candidates.insert(0, row[f"seasonal_promo_mean_{spec.base_window}"])
+        likes = [row[f"{g}_level_{spec.month}"] for g in ("category", "item", "store")]
+        anything = mean([m for m in (self.group_mean(tuple(range(9)), i, 1) for i in range(t + 1)) if isfinite(m)])
+        levels = [row[f"level_{spec.month}"], mean(self.seen(s, t, t + 1)), *likes, anything, 0.0]
+        moved = row["category_seasonal"] if isfinite(row["category_seasonal"]) else 0
+        candidates.append(next(v for v in levels if isfinite(v)) + moved)
+        return max(next(v for v in candidates if isfinite(v)), 0)
+
+    def calendar(self, t: int, h: int) -> Row:
+        day = self.dates[t + h]
+        paydays = [date(day.year, day.month, 1), date(day.year, day.month, 16)]
+        paydays.append((date(day.year, day.month, 28) + timedelta(days=4)).replace(day=1))
+        return {
+            "horizon": h,
+            "weekday": day.weekday(),
+            "day_of_month": day.day,
+            "payday_distance": min(abs((day - p).days) for p in paydays),
+            "month": day.month,
+            "day_of_year": day.timetuple().tm_yday,
+        }
+
+    def known_future(self, s: int, t: int, target: int) -> Row:
+        spec, near, cap = self.spec, self.spec.short, self.spec.lead_in + 1
+        first, last = t + 1 - spec.lead_in, t + spec.horizon
+
+        def value(name: str, i: int) -> float:
+            row = self.channels[name][s]
+            return row[i] if max(first, 0) <= i <= last and i < len(row) else nan
+
+        def before(name: str) -> list[float]:
+            return [value(name, i) for i in range(target - near, target)]
+
+        def after(name: str) -> list[float]:
+            return [value(name, i) for i in range(target + 1, target + near + 1)]
+
+        def gap(name: str, hit: object, step: int) -> int:
+            for distance in range(cap):
+                if hit(value(name, target + step * distance)):  # type: ignore[operator]
+                    return distance
+            return cap
+
+        def run(i: int, hit: object, name: str) -> int:
+            n = 0
+            while hit(value(name, i - n)):  # type: ignore[operator]
+                n += 1
+            return min(n, cap)
+
+        def on(v: float) -> bool:
+            return v > 0
+
+        def shut(v: float) -> bool:
+            return v == 0
+
+        closed_at = next((i for i in range(target, first - 1, -1) if shut(value(OPEN, i))), None)
+        price = value(PRICE, target)
+        prices = self.seen(s, t, t + 1, self.channels[PRICE])
+        ahead = [float(on(value(ON_PROMOTION, i))) for i in range(t + 1, last + 1)]
+        warm = [v for v in before("warmth") if isfinite(v)], [v for v in after("warmth") if isfinite(v)]
+        return {
+            "promo": on(value(ON_PROMOTION, target)),
+            "promo_prev": sum(map(on, before(ON_PROMOTION))),
+            "promo_next": sum(map(on, after(ON_PROMOTION))),
+            "promo_ahead": mean(ahead),
+            "since_promo_start": run(target, on, ON_PROMOTION),
+            "holiday": value(HOLIDAY, target),
+            "since_holiday": gap(HOLIDAY, on, -1),
+            "until_holiday": gap(HOLIDAY, on, 1),
+            "closed_prev": sum(map(shut, before(OPEN))),
+            "closed_next": sum(map(shut, after(OPEN))),
+            "since_closed": gap(OPEN, shut, -1),
+            "until_closed": gap(OPEN, shut, 1),
+            "closed_run": 0 if closed_at is None else run(closed_at, shut, OPEN),
+            "price": price,
+            "price_to_mean": price / mean(prices),
+            "price_to_max": price / max(prices, default=nan),
+            "price_to_last": price / (prices[-1] if prices else nan),
+            "cov_warmth": value("warmth", target),
+            "cov_warmth_prev": mean(warm[0]),
+            "cov_warmth_next": mean(warm[1]),
+        }
+
+
+@pytest.mark.parametrize("transform", ["log", "count"])
+@pytest.mark.parametrize("tier", list(Tier))
+@pytest.mark.parametrize("grain", list(Grain))
+def test_every_feature_equals_the_naive_oracle(grain: Grain, tier: Tier, transform: Transform) -> None:
+    n = PERIODS[grain]
+    panel = difficult_panel(grain, n)
+    spec = spec_for(panel, tier, HORIZON)
+    names = feature_names(spec)
+    oracle = Oracle(panel, spec, transform)
+    builder = StateBuilder(panel, spec, transform, {})
+    closed = n // 2 + (32 if grain is Grain.DAY else 7)  # store 1 is in a closure longer than the lead-in
+    for t in (0, 3, 2 * spec.season, closed, n - 4, n - 1):
+        matrix = model_matrix(spec, builder.at(t))
+        for s in range(panel.n_series):
+            for h in (1, 2, HORIZON):
+                expected = oracle.row(s, t, h)
+                wrong = {
+                    name: (float(got), expected[name])
+                    for name, got in zip(names, matrix[s, h - 1], strict=True)
+                    if not np.isclose(got, expected[name], rtol=1e-4, atol=5e-4, equal_nan=True)
+                }
+                assert not wrong, f"series {s}, origin {t}, horizon {h}: (got, expected) {wrong}"
+
+
+@pytest.mark.parametrize("grain", list(Grain))
+def test_the_panel_of_this_module_fills_every_window_of_both_tiers(grain: Grain) -> None:
+    panel = difficult_panel(grain, PERIODS[grain])
+    production = spec_for(panel, Tier.PRODUCTION, HORIZON)
+    assert production.last_year
+    assert production.base_on_promo
+    assert len(production.level_windows) == (7 if grain is Grain.DAY else 6)
+    assert "trend_long" in feature_names(production)
+    assert panel.static["category"].categories == CATEGORIES
+
+
+@pytest.mark.parametrize("tier", list(Tier))
+def test_every_feature_of_difficult_data_stays_in_its_registered_range(tier: Tier) -> None:
+    panel = difficult_panel()
+    spec = spec_for(panel, tier, HORIZON)
+    builder = StateBuilder(panel, spec, "log", {})
+    for t in (0, 40, panel.n_observed // 2 + 32, panel.n_observed - 1):
+        matrix = model_matrix(spec, builder.at(t))
+        for j, feature in enumerate(feature_list(spec, log=True)):
+            values = matrix[..., j][np.isfinite(matrix[..., j])]
+            assert feature.low is None or (values >= feature.low - 1e-3).all(), feature.name
+            assert feature.high is None or (values <= feature.high + 1e-3).all(), feature.name
+
+
+def test_a_series_without_any_history_has_only_what_its_likes_and_its_attributes_say() -> None:
+    panel = difficult_panel()
+    spec = spec_for(panel, Tier.PRODUCTION, HORIZON)
+    state = StateBuilder(panel, spec, "log", {}).at(panel.n_observed - 1)
+    row = dict(zip(feature_names(spec), model_matrix(spec, state)[NEW, 0], strict=True))
+    assert row["history"] == 0
+    assert np.isnan([row["level_28"], row["last"], row["adi"], row["periods_since_sale"], row["price"]]).all()
+    assert row["store_level_28"] > 0
+    assert row["base"] > 0
+    assert (state.encoder[NEW][:, 1] == 0).all()
+
+
+def test_the_spread_of_large_steady_demand_is_not_lost_in_rounding() -> None:
+    panel = difficult_panel()
+    panel.demand[:, : panel.n_observed] = 12_345 + np.arange(panel.n_observed) % 2
+    spec = spec_for(panel, Tier.COLD_START, HORIZON)
+    state = StateBuilder(panel, spec, "count", {}).at(panel.n_observed - 1)
+    np.testing.assert_allclose(state.scalar("std_28"), 0.5, rtol=1e-3)
+    np.testing.assert_allclose(state.scalar("cv2"), (0.5 / 12_345.5) ** 2, rtol=1e-3)
+
+
+def test_an_origin_outside_the_observed_history_is_refused() -> None:
+    panel = difficult_panel()
+    builder = StateBuilder(panel, spec_for(panel, Tier.COLD_START, HORIZON), "log", {})
+    for origin in (-1, panel.n_observed):
+        with pytest.raises(IndexError, match="outside the 430 observed periods"):
+            builder.at(origin)
