@@ -1,4 +1,4 @@
-"""Every SHELFOPS_* variable of the pipeline: typed, documented, with its default. Nothing else reads the environment."""
+"""Every SHELFOPS_* variable of the pipeline: typed, documented, with its default."""
 
 from datetime import date
 from functools import cached_property

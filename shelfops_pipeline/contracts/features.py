@@ -80,13 +80,13 @@ def tier_spec(
     """The windows that `history` observed periods can fill; longer ones would only repeat the longest that fits."""
     daily = grain is Grain.DAY
     production = tier is Tier.PRODUCTION
-    levels = (7, 14, 28) if daily else (2, 4, 8)
+    levels: tuple[int, ...] = (7, 14, 28) if daily else (2, 4, 8)
     if production:
         levels += (56, 91, 182, 364) if daily else (13, 26, 52)
-    seasonal = (14, 28) if daily else (4, 8)
+    seasonal: tuple[int, ...] = (14, 28) if daily else (4, 8)
     if production:
         seasonal += (56, 182) if daily else (26,)
-    seasonal_promo = ((84, 364) if daily else (13, 52)) if production else ((28,) if daily else (8,))
+    seasonal_promo: tuple[int, ...] = ((84, 364) if daily else (13, 52)) if production else ((28,) if daily else (8,))
     promo = ((28, 91) if daily else (8, 26)) if production else ((28,) if daily else (8,))
     has_promo = ON_PROMOTION in channels
     long_base = production and has_promo and history >= (2 * 84 if daily else 26)

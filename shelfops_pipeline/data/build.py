@@ -55,8 +55,8 @@ def build_panel(
     """The panel of a retailer.
 
     `demand` has one row per date, store and item with `quantity` (see `validation.daily_demand`). A listed item
-    without a row had no demand (`absence="zero"`) or nobody knows (`"missing"`); closed stores, unlisted items and known
-    stockouts are missing, never 0. Raises DataError when there is no demand at all.
+    without a row had no demand (`absence="zero"`) or nobody knows (`"missing"`); closed stores, unlisted items and
+    known stockouts are missing, never 0. Raises DataError when there is no demand at all.
     """
     if demand.empty:
         raise DataError(f"{dataset}: no valid transactions to build a panel from; see `shelfops quarantine`")
@@ -93,7 +93,7 @@ def _codes(ids: pd.Series, index: pd.Index) -> NDArray[np.intp]:
     if isinstance(ids.dtype, pd.CategoricalDtype):
         table = np.append(index.get_indexer(ids.cat.categories.astype(str)), -1)
         return table[ids.cat.codes.to_numpy()]
-    return index.get_indexer(ids.astype(str))
+    return index.get_indexer(pd.Index(ids.astype(str)))
 
 
 def _axes(grain: Grain, demand: pd.DataFrame, covariates: list[pd.DataFrame]) -> _Axes:
@@ -102,7 +102,7 @@ def _axes(grain: Grain, demand: pd.DataFrame, covariates: list[pd.DataFrame]) ->
     pairs = pd.concat([_pairs(f) for f in (demand, *planned)]).drop_duplicates()
     stores, items = pd.Index(sorted(pairs[c.STORE_ID].unique())), pd.Index(sorted(pairs[c.ITEM_ID].unique()))
     pairs = pairs.sort_values([c.STORE_ID, c.ITEM_ID])
-    store_of, item_of = stores.get_indexer(pairs[c.STORE_ID]), items.get_indexer(pairs[c.ITEM_ID])
+    store_of, item_of = stores.get_indexer(pd.Index(pairs[c.STORE_ID])), items.get_indexer(pd.Index(pairs[c.ITEM_ID]))
     series = np.full((len(stores), len(items)), -1, dtype=np.intp)
     series[store_of, item_of] = np.arange(len(pairs))
     first, last = demand[c.DATE].min(), demand[c.DATE].max()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import IntEnum
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,7 +131,7 @@ class Panel:
     def save(self, folder: Path) -> None:
         """Write one .npy per array and a JSON of the rest, so that `load` can memory-map."""
         folder.mkdir(parents=True, exist_ok=True)
-        arrays = {"demand": self.demand, "state": self.state, "dates": self.dates}
+        arrays: dict[str, NDArray[Any]] = {"demand": self.demand, "state": self.state, "dates": self.dates}
         arrays |= {f"channel.{k}": v for k, v in self.channels.items()}
         arrays |= {f"past.{k}": v for k, v in self.past.items()}
         arrays |= {f"static.{k}": s.codes for k, s in self.static.items()}
@@ -155,7 +155,7 @@ class Panel:
         """Open a saved panel, memory-mapped: arrays are read when touched."""
         meta = json.loads((folder / "panel.json").read_text())
 
-        def read(name: str) -> NDArray:  # type: ignore[type-arg]
+        def read(name: str) -> NDArray[Any]:
             return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
 
         return cls(

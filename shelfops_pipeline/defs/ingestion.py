@@ -1,7 +1,9 @@
 """Raw data in, validated data out; bad rows to the quarantine."""
 
 import json
+from collections.abc import Iterator
 from datetime import date
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -83,7 +85,7 @@ def validate(
     warehouse: Warehouse,
     raw_transactions: pd.DataFrame,
     raw_reference: Reference,
-):  # type: ignore[no-untyped-def]
+) -> Iterator[dg.Output[Any]]:
     """The training-data gate, row by row: fails hard when too large a share of a run's rows is bad."""
     source, limit = retailer.source, retailer.settings.max_quarantined_share
     result = validate_transactions(
@@ -93,7 +95,7 @@ def validate(
         rows = _quarantine_rows(result.quarantined, context.partition_keys)
         replace_quarantine(engine, source.name, context.partition_keys, rows)
     returns = int((result.valid[QUANTITY] < 0).sum())
-    counts = {"accepted": len(result.valid), "returns": returns, "quarantined": len(result.quarantined)}
+    counts: dict[str, Any] = {"accepted": len(result.valid), "returns": returns, "quarantined": len(result.quarantined)}
     counts |= {"reasons": result.counts}
     yield dg.Output(result.valid, "validated_transactions", metadata=counts | {"dagster/row_count": len(result.valid)})
     yield dg.Output(None, "quarantined_transactions", metadata={"dagster/row_count": len(result.quarantined)})
@@ -109,7 +111,11 @@ def panel(
     stock = None if raw_inventory.empty else raw_inventory
     value = build_panel(source.name, source.grain, source.absence, demand, raw_reference, stock)
     states = {state.name.lower(): int((value.state == state).sum()) for state in State}
-    facts = {"series": value.n_series, "periods": value.n_observed, "last period": str(value.last_observed)}
+    facts: dict[str, Any] = {
+        "series": value.n_series,
+        "periods": value.n_observed,
+        "last period": str(value.last_observed),
+    }
     channels = {"channels": list(value.channels), "cells": states}
     return dg.MaterializeResult(value=value, metadata=facts | channels)
 

@@ -28,7 +28,7 @@ from shelfops_pipeline.settings import Settings
 _REFERENCE_FRAMES = ("stores", "items", "calendar", "suppliers")
 
 
-class FramesIOManager(dg.ConfigurableIOManager):  # type: ignore[misc]
+class FramesIOManager(dg.ConfigurableIOManager):
     """Frames as Parquet: one file per partition, split by the frame's own dates, or one file where there are none."""
 
     def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame) -> None:
@@ -60,7 +60,7 @@ class FramesIOManager(dg.ConfigurableIOManager):  # type: ignore[misc]
         return _frame(files)
 
 
-class FolderIOManager(dg.ConfigurableIOManager):  # type: ignore[misc]
+class FolderIOManager(dg.ConfigurableIOManager):
     """Values that know how to be a folder of files. None (a tier that is not trained) is an empty folder."""
 
     @abstractmethod
@@ -156,7 +156,7 @@ class InputsIOManager(FolderIOManager):
     def save(self, value: list[ServingInput], folder: Path) -> None:
         for part in value:
             spec = part.spec.model_dump_json()
-            arrays = {"rows": part.rows, "origin": part.state.origin, "spec": np.array(spec)}
+            arrays: dict[str, Any] = {"rows": part.rows, "origin": part.state.origin, "spec": np.array(spec)}
             packed = np.stack([np.frombuffer(p, dtype="<f4") for p in part.state.pack()])
             np.savez(folder / f"{part.version}.npz", packed=packed, **arrays)
 

@@ -36,7 +36,7 @@ _FIRST: Final = {
 _DEFAULT_FIRST: Final = date(2020, 1, 6)
 
 
-def periods(settings: Settings, grain: Grain = Grain.DAY) -> dg.PartitionsDefinition:  # type: ignore[type-arg]
+def periods(settings: Settings, grain: Grain = Grain.DAY) -> dg.PartitionsDefinition:
     """The retailer's periods from the first one to now."""
     start = settings.start_date or _FIRST.get(settings.dataset, _DEFAULT_FIRST)
     if grain is Grain.WEEK:

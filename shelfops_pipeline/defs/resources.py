@@ -14,10 +14,10 @@ from shelfops_pipeline.data.sources import open_source
 from shelfops_pipeline.defs.io_managers import io_managers
 from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.lifecycle.training import TrainingPlan, plan_training
-from shelfops_pipeline.services.instance import warehouse
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.engine import open_engine
 from shelfops_pipeline.store.migrate import migrate
+from shelfops_pipeline.store.warehouse import open_warehouse
 
 
 @lru_cache(maxsize=2)
@@ -60,7 +60,9 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @contextmanager
     def engine(self) -> Iterator[Engine]:
-        with warehouse(Settings()) as url:
+        settings = Settings()
+        given = settings.database_url
+        with open_warehouse(None if given is None else given.get_secret_value(), settings.root) as url:
             engine = open_engine(url)
             try:
                 migrate(engine)

@@ -38,7 +38,7 @@ def online_features(retailer: Retailer, warehouse: Warehouse, panel: Panel) -> d
 def demand_forecasts(
     retailer: Retailer, warehouse: Warehouse, panel: Panel, online_features: list[ServingInput]
 ) -> dg.MaterializeResult[pd.DataFrame]:
-    """Calibrated forecasts of every series by the champion, in the warehouse and as Parquet; then the release is named."""
+    """The champion's calibrated forecasts of every series, in the warehouse and as Parquet; names the release last."""
     metric, models = retailer.settings.metric, retailer.settings.models
     parts = [
         ServedPart(i, predict_demand(ServedModel.load_native(models / i.version), i.state, metric))

@@ -22,12 +22,14 @@ OWNERS = ["team:data-science"]
 HEAVY_POOL = "heavy_fit"
 """One at a time: two fits side by side on the same cores run many times slower than one after the other."""
 _TYPES = {Tier.COLD_START: ColdStartFeatures, Tier.PRODUCTION: ProductionFeatures}
-_NOT_TRAINED = {"trained": False, "why": "the history is too short for this tier, or the settings exclude it"}
+_NOT_TRAINED: dict[str, Any] = {
+    "trained": False,
+    "why": "the history is too short for this tier, or the settings exclude it",
+}
 
 
 def tier_assets(tier: Tier) -> list[dg.AssetsDefinition]:
     """The training rows and the two members of one tier. A tier that is not trained has empty values."""
-    shared: dict[str, Any] = {"owners": OWNERS, "op_tags": ML_QUEUE, "pool": HEAVY_POOL}
 
     @dg.asset(
         name=f"{tier.value}_features",
@@ -36,7 +38,9 @@ def tier_assets(tier: Tier) -> list[dg.AssetsDefinition]:
         io_manager_key="arrays",
         dagster_type=_TYPES[tier],
         description=f"Training rows of the {tier.value} tier; the features gate warns of values out of range.",
-        **shared,
+        owners=OWNERS,
+        op_tags=ML_QUEUE,
+        pool=HEAVY_POOL,
     )
     def features(retailer: Retailer, panel: Panel) -> dg.MaterializeResult[Any]:
         if not retailer.trains(panel, tier):
@@ -45,7 +49,7 @@ def tier_assets(tier: Tier) -> list[dg.AssetsDefinition]:
         scales, size = channel_scales(panel), recipe.xgboost.max_rows
         rows = create_features(panel, recipe.spec, recipe.transform, scales, size, recipe.seed)
         breaches = check_features(rows, recipe.spec)
-        facts = {"dagster/row_count": len(rows.demand), "features": rows.matrix.shape[1]}
+        facts: dict[str, Any] = {"dagster/row_count": len(rows.demand), "features": rows.matrix.shape[1]}
         return dg.MaterializeResult(value=rows, metadata=facts | {"out of range": [b.feature for b in breaches]})
 
     @dg.asset(
@@ -55,7 +59,9 @@ def tier_assets(tier: Tier) -> list[dg.AssetsDefinition]:
         io_manager_key="boosters",
         ins={"rows": dg.AssetIn(f"{tier.value}_features")},
         description=f"The gradient-boosted member of the {tier.value} tier.",
-        **shared,
+        owners=OWNERS,
+        op_tags=ML_QUEUE,
+        pool=HEAVY_POOL,
     )
     def xgboost(retailer: Retailer, panel: Panel, rows: Any) -> dg.MaterializeResult[Any]:
         if rows is None:
@@ -70,7 +76,9 @@ def tier_assets(tier: Tier) -> list[dg.AssetsDefinition]:
         kinds={"keras", "tensorflow"},
         io_manager_key="networks",
         description=f"The recurrent member of the {tier.value} tier.",
-        **shared,
+        owners=OWNERS,
+        op_tags=ML_QUEUE,
+        pool=HEAVY_POOL,
     )
     def lstm(retailer: Retailer, panel: Panel) -> dg.MaterializeResult[Any]:
         if not retailer.trains(panel, tier):

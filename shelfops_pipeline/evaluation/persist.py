@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,8 @@ def save_backtest(backtest: Backtest, folder: Path) -> None:
             np.savez(folder / f"{tier.value}.{k}.npz", **_arrays(fold))
         (folder / f"{tier.value}.calibration.json").write_text(backtest.calibrations[tier].to_json())
     for k, baseline in enumerate(backtest.baselines):
-        np.savez(folder / f"baselines.{k}.npz", naive_error=baseline.naive_error, **baseline.forecasts)
+        arrays: dict[str, Any] = baseline.forecasts | {"naive_error": baseline.naive_error}
+        np.savez(folder / f"baselines.{k}.npz", **arrays)
     index = {
         "origins": list(backtest.origins),
         "origin_dates": [f.origin_date for f in next(iter(backtest.folds.values()))],
@@ -50,7 +52,7 @@ def load_backtest(folder: Path) -> Backtest:
     )
 
 
-def _arrays(fold: ScoredFold) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+def _arrays(fold: ScoredFold) -> dict[str, Any]:
     forecast = fold.forecast
     return {
         "dates": fold.dates,
@@ -64,7 +66,7 @@ def _arrays(fold: ScoredFold) -> dict[str, np.ndarray]:  # type: ignore[type-arg
     }
 
 
-def _fold(folder: Path, tier: Tier, k: int, index: dict[str, list[int | str]]) -> ScoredFold:
+def _fold(folder: Path, tier: Tier, k: int, index: dict[str, Any]) -> ScoredFold:
     with np.load(folder / f"{tier.value}.{k}.npz", allow_pickle=False) as arrays:
         forecast = Forecast(
             dates=arrays["dates"],

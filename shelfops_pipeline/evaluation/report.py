@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.contracts.columns import Metric, Tier
 from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.data.tables import coded
 from shelfops_pipeline.evaluation import metrics as m
 from shelfops_pipeline.evaluation.backtest import Backtest, ScoredFold
 from shelfops_pipeline.inference.predict import Forecast
@@ -24,8 +25,8 @@ _MEDIAN = c.QUANTILES.index(0.5)
 def metrics_table(backtest: Backtest) -> pd.DataFrame:
     """(tier, model, origin, metric, value, n, why): every model and baseline on identical rows, per fold and over all.
 
-    Each metric of the ensemble is scored on the column that it defines: mae, mape, wape and mase on the median, rmse and
-    bias on the mean, rmsle and rmspe on their own optimal points, pinball and coverage on the quantiles.
+    Each metric of the ensemble is scored on the column that it defines: mae, mape, wape and mase on the median, rmse
+    and bias on the mean, rmsle and rmspe on their own optimal points, pinball and coverage on the quantiles.
     """
     rows: list[dict[str, object]] = []
     for tier, folds in backtest.folds.items():
@@ -151,8 +152,8 @@ def _keys(panel: Panel, fold: ScoredFold) -> dict[str, object]:
     stores, store_codes = np.unique(panel.store_ids, return_inverse=True)
     items, item_codes = np.unique(panel.item_ids, return_inverse=True)
     return {
-        c.STORE_ID: pd.Categorical.from_codes(store_codes[series], stores),
-        c.ITEM_ID: pd.Categorical.from_codes(item_codes[series], items),
+        c.STORE_ID: coded(store_codes[series], stores),
+        c.ITEM_ID: coded(item_codes[series], items),
         c.DATE: fold.dates[step].astype("datetime64[ns]"),
         c.ORIGIN: np.repeat(np.datetime64(fold.origin_date, "ns"), len(series)),
         c.ACTUAL: fold.actual[series, step],

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-_BLOCK_BYTES = 400_000
+_BLOCK_BYTES = 200_000
 
 
 class WindowSums:

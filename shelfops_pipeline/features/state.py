@@ -251,10 +251,10 @@ def forget_history(state: SeriesState, rows: NDArray[np.bool_], transform: Trans
     for name, values in fresh.items():
         scalars[rows, names.index(name)] = values[rows]
     seasonal, promo, encoder = state.seasonal.copy(), state.seasonal_promo.copy(), state.encoder.copy()
-    own = [i for i, name in enumerate(state.layout.seasonal) if name != "category_seasonal"]
+    own = np.array([name != "category_seasonal" for name in state.layout.seasonal])
     seasonal[np.ix_(rows, own)] = np.nan
     promo[rows] = np.nan
-    encoder[rows] = 0
+    encoder[rows, :, :2] = 0  # demand and its mask; what was open or on promotion is known of a new series too
     by_horizon = state.by_horizon.copy()
     by_horizon[rows] = np.nan
     return replace(

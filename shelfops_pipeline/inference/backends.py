@@ -1,4 +1,4 @@
-"""The two ways to run a bundle's models: native libraries in the pipeline, ONNX in the API. Same inputs, same outputs."""
+"""The two ways to run a bundle's models: native libraries in the pipeline, ONNX in the API. Same inputs and outputs."""
 
 from pathlib import Path
 from typing import Any, Protocol, Self

@@ -123,7 +123,7 @@ class SeriesState:
     def override(self, row: int, changes: Mapping[str, Sequence[tuple[int, float]]]) -> None:
         """Set known-future channels of one series in place: channel -> [(horizon 1..H, value)].
 
-        Raises KeyError for a channel that the model does not know.
+        Raises KeyError for a channel that the model does not know, IndexError for a period outside of the horizon.
         """
         lead_in = self.layout.window - self.layout.horizon
         for name, values in changes.items():
@@ -131,6 +131,8 @@ class SeriesState:
             if channel is None:
                 raise KeyError(name)
             for h, value in values:
+                if not 1 <= h <= self.layout.horizon:  # a smaller one would rewrite the past
+                    raise IndexError(f"period {h} is outside of the horizon, 1 to {self.layout.horizon}")
                 self.channels[row, channel, lead_in + h - 1] = value
 
     def pack(self) -> list[bytes]:

@@ -29,5 +29,5 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """`write_atomically` of indented JSON. Raises ValueError for NaN: unknown numbers are null, by the caller's choice."""
+    """`write_atomically` of indented JSON. Raises ValueError for NaN: an unknown number is the caller's null."""
     write_atomically(path, json.dumps(value, indent=2, allow_nan=False) + "\n")

@@ -110,7 +110,7 @@ def _mae(actual: list[Floats], forecasts: list[Floats]) -> float:
 
 def _interval(actual: list[Floats], first: list[Floats], second: list[Floats]) -> tuple[float, float]:
     """Paired block bootstrap: blocks of seven periods of a fold, all series together, are drawn with replacement."""
-    a, b = (np.concatenate([_block_errors(y, f) for y, f in zip(actual, fs, strict=True)]) for fs in (first, second))
+    a, b = _all_errors(actual, first), _all_errors(actual, second)
     draws = np.random.default_rng(0).integers(0, len(a), (_RESAMPLES, len(a)))
     ours, theirs = a[draws].sum(axis=1), b[draws].sum(axis=1)
     ratios = np.divide(ours, theirs, out=np.full(_RESAMPLES, np.nan), where=theirs > 0)
@@ -118,6 +118,10 @@ def _interval(actual: list[Floats], first: list[Floats], second: list[Floats]) -
         return float("nan"), float("nan")
     low, high = np.nanquantile(ratios, [0.05, 0.95])
     return float(low), float(high)
+
+
+def _all_errors(actual: list[Floats], forecasts: list[Floats]) -> Doubles:
+    return np.concatenate([_block_errors(y, f) for y, f in zip(actual, forecasts, strict=True)])
 
 
 def _block_errors(actual: Floats, forecast: Floats) -> Doubles:

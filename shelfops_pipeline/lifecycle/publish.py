@@ -1,6 +1,7 @@
 """Publish a release: its model inputs, its forecasts, and last of all its name, from which readers start."""
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,7 @@ def publish_inputs(engine: Engine, registry: Registry, panel: Panel, inputs: lis
     """Write the inputs of every series to `online_features`; returns the number of series."""
     release, rows = _pointer(registry).release, 0
     for part in inputs:
-        columns = {
+        columns: dict[str, Any] = {
             c.STORE_ID: panel.store_ids[part.rows],
             c.ITEM_ID: panel.item_ids[part.rows],
             MODEL_VERSION: part.version,

@@ -85,7 +85,7 @@ class Registry:
         return entry
 
     def promote(self, version: str, reason: str) -> ChampionPointer:
-        """Make a version its tier's champion; the old one is archived. Raises BundleError when the bundle is damaged."""
+        """Make a version its tier's champion, archive the old one. Raises BundleError when the bundle is damaged."""
         with self.lock():
             entry = self.entry(version)
             verify(self.models / version)
@@ -111,7 +111,7 @@ class Registry:
 
     @staticmethod
     def _pointer(entries: list[RegistryEntry]) -> ChampionPointer:
-        """The production champion and, beside it, the cold-start one; alone, the cold-start champion serves everything."""
+        """The production champion and, beside it, the cold-start one; alone, the cold-start one serves everything."""
         held = {e.feature_tier: e for e in entries if e.status is Status.CHAMPION}
         cold = held.get(Tier.COLD_START)
         main = held.get(Tier.PRODUCTION) or cold

@@ -95,8 +95,8 @@ def _fit_weights(rows: _Rows, transform: Transform, n_blocks: int) -> Doubles:
     count = np.bincount(cell, minlength=np.prod(shape)).astype(np.float64)
 
     def cell_losses(weight: float) -> Doubles:
-        blended = blend(rows.xgboost, rows.lstm, np.float64(weight), transform)
-        return np.bincount(cell, _loss(rows.actual, blended, transform), len(count))
+        blended = blend(rows.xgboost, rows.lstm, np.array(weight), transform)
+        return np.bincount(cell, _loss(rows.actual, blended, transform), len(count)).astype(np.float64)
 
     losses = np.stack([cell_losses(w) for w in _GRID])
     pooled = _GRID[losses.sum(axis=1).argmin()]
@@ -123,12 +123,12 @@ def _fit_bias(rows: _Rows, blended: Floats, n_blocks: int) -> Doubles:
     return np.clip(factor, *_BIAS_RANGE).reshape(shape)
 
 
-def _knots(mean: Floats) -> Doubles:
+def _knots(mean: Doubles) -> Doubles:
     n = int(np.clip(len(mean) // (_ROWS_PER_KNOT * len(CLASSES)), 1, _MOST_KNOTS))
     return np.unique(np.quantile(np.log1p(mean), (np.arange(n) + 0.5) / n).round(6))
 
 
-def _fit_quantiles(rows: _Rows, ratio: Floats, mean: Floats, knots: Doubles, n_blocks: int) -> Doubles:
+def _fit_quantiles(rows: _Rows, ratio: Doubles, mean: Doubles, knots: Doubles, n_blocks: int) -> Doubles:
     """[B, C, K, L] each cell's quantiles blended with its knot's, those with all rows', by number of rows."""
     edges = (knots[1:] + knots[:-1]) / 2
     knot = np.searchsorted(edges, np.log1p(mean))
@@ -145,7 +145,7 @@ def _fit_quantiles(rows: _Rows, ratio: Floats, mean: Floats, knots: Doubles, n_b
     return out
 
 
-def _shrunk(values: Floats, parent: Doubles) -> Doubles:
+def _shrunk(values: Doubles, parent: Doubles) -> Doubles:
     if len(values) == 0:
         return parent
     share = len(values) / (len(values) + _QUANTILE_PRIOR)

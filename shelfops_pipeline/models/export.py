@@ -1,6 +1,6 @@
 """Export to ONNX, with a parity check: a graph that does not answer like its model is never registered.
 
-Traps that this module avoids (measured, see docs/decisions): onnxmltools misreads boosters whose columns are named f<n> out
+Traps that this module avoids (each was measured): onnxmltools misreads boosters whose columns are named f<n> out
 of position, so names are removed; a booster is shipped whole (no early stopping to slice).
 """
 

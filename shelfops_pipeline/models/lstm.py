@@ -1,7 +1,7 @@
 """The recurrent member: an LSTM encoder over the recent past and a decoder over the known future, direct in horizon.
 
-Encoder state, category embeddings and the decoder's inputs of a target period go through a small dense decoder shared by
-all periods (the MQ-RNN layout of Wen et al. 2017), so no forecast is fed back and errors do not accumulate.
+Encoder state, category embeddings and the decoder's inputs of a target period go through a small dense decoder
+shared by all periods (the MQ-RNN layout of Wen et al. 2017), so no forecast is fed back and errors do not accumulate.
 """
 
 from typing import Any

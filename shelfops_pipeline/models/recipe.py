@@ -83,7 +83,7 @@ class Recipe(BaseModel):
     def kind(self) -> str:
         """What distinguishes recipes apart from sizes that follow the data and the effort: equal kinds train alike."""
         sizes = {"xgboost": {"max_rows", "rounds", "learning_rate"}, "lstm": {"max_windows", "epochs"}}
-        return self.model_dump_json(exclude=sizes)  # type: ignore[arg-type]
+        return self.model_dump_json(exclude=sizes)
 
     def parameters(self) -> dict[str, float | int | str | bool | None]:
         """Flat hyperparameters, for the manifest and the experiment tracker."""

@@ -39,7 +39,7 @@ def stock_alerts(
                     "days_of_supply": float(plan.days_of_supply[s]),
                 },
             )
-            for s in np.flatnonzero(chosen)
+            for s in np.flatnonzero(chosen).tolist()
         ]
     return alerts
 

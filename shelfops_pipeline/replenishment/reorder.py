@@ -59,7 +59,7 @@ class ReorderPlan:
 
 
 def plan_orders(forecast: Demand, stock: Stock, service_level: float, review_days: int) -> ReorderPlan:
-    """Order-up-to levels for a target probability of no stockout per order cycle. Unknown lead times count as 7 days."""
+    """Order-up-to levels for a target probability of no stockout per cycle. Unknown lead times count as 7 days."""
     H = forecast.mean.shape[1]
     lead = np.where(np.isfinite(stock.lead_time_days), stock.lead_time_days, 7.0)
     lead_sd = np.where(np.isfinite(stock.lead_time_sd), stock.lead_time_sd, 0.0)

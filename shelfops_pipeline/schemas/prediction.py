@@ -52,7 +52,8 @@ def check_prediction_input(panel: Panel, state: SeriesState) -> pd.DataFrame:
     except pa.errors.SchemaErrors as errors:
         first = errors.failure_cases.iloc[0]
         raise DataError(
-            f"prediction input: column '{first['column']}' fails {first['check']} (first value: {first['failure_case']})"
+            f"prediction input: column '{first['column']}' fails {first['check']},"
+            f" for example with {first['failure_case']}"
         ) from None
 
 
@@ -85,5 +86,6 @@ def _check_channel(panel: Panel, state: SeriesState, name: str, low: float, high
         s, h = np.argwhere(bad)[0]
         raise DataError(
             f"prediction input: {name} of {panel.store_ids[s]}/{panel.item_ids[s]} on {state.target_dates[h]} is"
-            f" {values[s, h]:g}, expected {low:g} to {high:g}; correct the known-future data ({int(bad.sum())} such values)"
+            f" {values[s, h]:g}, expected {low:g} to {high:g}; correct the known-future data"
+            f" ({int(bad.sum())} such values)"
         )

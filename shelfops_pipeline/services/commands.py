@@ -212,7 +212,7 @@ def _open(settings: Settings) -> Any:
 
 
 def _span(settings: Settings) -> tuple[date, date]:
-    return _open(settings).span()  # type: ignore[no-any-return]
+    return _open(settings).span()
 
 
 def _writable(folder: Path) -> None:

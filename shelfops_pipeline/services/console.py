@@ -62,7 +62,7 @@ def metrics_view(table: "pd.DataFrame", title: str) -> Table:
     over_all = table[table["origin"] == "all"].pivot_table(
         index=["tier", "model"], columns="metric", values="value", sort=False, dropna=False
     )
-    for (tier, model), row in over_all.iterrows():  # at most 16 rows
+    for (tier, model), row in zip(over_all.index.to_list(), over_all.to_dict("records"), strict=True):
         cells = [_percent(row.get("wape")), _number(row.get("mae")), _percent(row.get("bias"), sign=True)]
         style = "bold" if model == "ensemble" else None
         view.add_row(str(tier), str(model), *cells, _percent(row.get("coverage_90")), style=style)

@@ -13,8 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.shipped import shipped_file
-from shelfops_pipeline.store.embedded import embedded_postgres
 from shelfops_pipeline.store.engine import for_database, open_engine, url_string, warehouse_url
+from shelfops_pipeline.store.warehouse import open_warehouse
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
@@ -28,10 +28,8 @@ _CLOCK_SECONDS: Final = 2.0
 @contextmanager
 def warehouse(settings: Settings) -> Iterator[str]:
     """The URL of the warehouse: SHELFOPS_DATABASE_URL, or the embedded server, held while the block runs."""
-    if settings.database_url is not None:
-        yield url_string(warehouse_url(settings.database_url.get_secret_value()))
-        return
-    with embedded_postgres(settings.root) as url:
+    given = settings.database_url
+    with open_warehouse(None if given is None else given.get_secret_value(), settings.root) as url:
         yield url
 
 

@@ -36,7 +36,7 @@ ALLOWED = {
     "inference": BELOW_INFERENCE,
     "store": BELOW_INFERENCE,
     **dict.fromkeys(DOMAIN, BELOW_DEFS),
-    "defs": BELOW_DEFS | {"services"},
+    "defs": BELOW_DEFS,
     "definitions": BELOW_DEFS | {"defs"},
     "services": EVERYTHING,  # runs the graph, and gives it its connections
     "cli": EVERYTHING,
