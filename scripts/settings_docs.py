@@ -67,7 +67,7 @@ def _plain(kind: Any) -> str:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return " / ".join(str(member.value) for member in kind)
     names = {SecretStr: "secret", Path: "path", str: "text", int: "whole number", float: "number"}
-    return names.get(kind, kind.__name__)
+    return str(names.get(kind, kind.__name__))
 
 
 def _bounds(field: FieldInfo) -> str:

@@ -223,7 +223,7 @@ def _seasonal(spec: TierSpec, scale: str) -> list[Feature]:
             source="target",
             low=0,
             unit=scale,
-            definition="reference level of the target; see docs",
+            definition="usual demand on the target's weekday, with its promotion flag where history allows",
         )
     ]
     rows += [

@@ -4,15 +4,11 @@ from typing import Final
 
 import dagster as dg
 
-from shelfops_pipeline.defs.partitions import PERIODS
-
 INGESTED: Final = dg.AssetSelection.assets("raw_transactions", "validated_transactions", "quarantined_transactions")
 REFERENCE: Final = dg.AssetSelection.assets("raw_reference", "raw_inventory")
 SERVED: Final = dg.AssetSelection.assets("online_features", "demand_forecasts", "stock_alerts")
 
-ingest = dg.define_asset_job(
-    "ingest", INGESTED, partitions_def=PERIODS, description="Read and validate transactions of the chosen periods."
-)
+ingest = dg.define_asset_job("ingest", INGESTED, description="Read and validate transactions of the chosen periods.")
 train = dg.define_asset_job(
     "train",
     dg.AssetSelection.all() - INGESTED - REFERENCE,

@@ -153,10 +153,10 @@ def _calibrated_apart(
     if earlier:
         return calibrated(calibrate(earlier, recipe), fold.state, fold.members, metric)
     usable = [f for f in folds if f.origin <= fold.origin]
-    S = fold.state.n_series
-    half = np.random.default_rng(recipe.seed).permutation(S) % 2 == 1
-    if S == 1:  # one series cannot be split: its calibration is in-sample for this fold
+    scored = np.any([f.scored.any(axis=1) for f in usable], axis=0)
+    if scored.sum() < 2:  # a single series cannot be split: its calibration is in-sample for this fold
         return calibrated(calibrate(usable, recipe), fold.state, fold.members, metric)
+    half = _split(scored, recipe.seed)
     parts, order = [], []
     for side in (half, ~half):
         rows, others = np.flatnonzero(side), np.flatnonzero(~side)
@@ -164,6 +164,15 @@ def _calibrated_apart(
         parts.append(calibrated(calibrate([f.take(others) for f in usable], recipe), own.state, own.members, metric))
         order.append(rows)
     return _merge(parts, np.argsort(np.concatenate(order)))
+
+
+def _split(scored: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
+    """[S] a random half of the series, and of those that have something to calibrate on."""
+    order = np.random.default_rng(seed).permutation(len(scored))
+    order = order[np.argsort(~scored[order], kind="stable")]
+    half = np.zeros(len(scored), dtype=bool)
+    half[order[1::2]] = True
+    return half
 
 
 def _merge(parts: Sequence[Forecast], order: NDArray[np.intp]) -> Forecast:

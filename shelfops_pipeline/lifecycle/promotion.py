@@ -126,7 +126,7 @@ def _all_errors(actual: list[Floats], forecasts: list[Floats]) -> Doubles:
 
 def _block_errors(actual: Floats, forecast: Floats) -> Doubles:
     """Sum of absolute errors per block of periods."""
-    per_period = np.nansum(np.abs(actual - forecast), axis=0, dtype=np.float64)
+    per_period = np.asarray(np.nansum(np.abs(actual - forecast), axis=0, dtype=np.float64))
     return np.add.reduceat(per_period, np.arange(0, len(per_period), _BLOCK_PERIODS))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.bundle import Transform
+from shelfops_pipeline.errors import NotEnoughHistoryError
 from shelfops_pipeline.inference.calibration import CLASSES, LEVELS, Calibration, blend, demand_class
 from shelfops_pipeline.inference.state import SeriesState
 
@@ -32,6 +33,11 @@ class FoldForecast:
     actual: Floats
     """[S, H] NaN where not observed"""
 
+    @property
+    def scored(self) -> NDArray[np.bool_]:
+        """[S, H] periods that were open and observed."""
+        return np.isfinite(self.actual) & ~self.state.closed()
+
     def take(self, rows: NDArray[np.intp]) -> "FoldForecast":
         members = {k: v[rows] for k, v in self.members.items()}
         return FoldForecast(self.origin, self.state.take(rows), members, self.actual[rows])
@@ -47,8 +53,10 @@ def fit_calibration(
     folds: Sequence[FoldForecast], transform: Transform, integer: bool, blocks: tuple[int, ...]
 ) -> Calibration:
     """Ensemble weights, bias factors and quantile ratios by horizon block and demand class, each shrunk towards what
-    all rows say, since a cell may hold few."""
+    all rows say, since a cell may hold few. Raises NotEnoughHistoryError when the folds hold no observed demand."""
     rows = _flatten(folds, blocks)
+    if len(rows.actual) == 0:
+        raise NotEnoughHistoryError("no observed demand in the backtest folds; use fewer folds or a shorter horizon")
     weights = _fit_weights(rows, transform, len(blocks))
     blended = blend(rows.xgboost, rows.lstm, weights[rows.block, rows.cls], transform)
     bias = _fit_bias(rows, blended, len(blocks))
@@ -76,7 +84,7 @@ def _flatten(folds: Sequence[FoldForecast], blocks: tuple[int, ...]) -> _Rows:
         S, H = fold.actual.shape
         block = np.broadcast_to(np.searchsorted(blocks, np.arange(1, H + 1)), (S, H))
         cls = np.broadcast_to(demand_class(fold.state)[:, None], (S, H))
-        use = np.isfinite(fold.actual) & ~fold.state.closed()
+        use = fold.scored
         parts.append((fold.members["xgboost"][use], fold.members["lstm"][use], fold.actual[use], block[use], cls[use]))
     return _Rows(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 

@@ -1,0 +1,94 @@
+"""The definitions: what is in the graph, how it is described, and what loading it must not do."""
+
+import subprocess
+import sys
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from shelfops_pipeline.definitions import defs
+
+EXPECTED = {
+    "ingestion": {
+        "raw_transactions",
+        "raw_inventory",
+        "raw_reference",
+        "validated_transactions",
+        "quarantined_transactions",
+    },
+    "features": {"panel", "cold_start_features", "production_features"},
+    "models": {"cold_start_xgboost", "cold_start_lstm", "production_xgboost", "production_lstm"},
+    "evaluation": {"backtest"},
+    "lifecycle": {"model_candidates", "champion", "model_card", "experiment_run"},
+    "explain": {"shap_summary", "feature_importance", "shap_local"},
+    "reports": {
+        "forecast_vs_actual",
+        "feature_importance_chart",
+        "error_distribution",
+        "tier_comparison",
+        "training_summary",
+    },
+    "serving": {"online_features", "demand_forecasts"},
+    "replenishment": {"stock_alerts"},
+}
+
+
+@pytest.fixture(scope="module")
+def definitions() -> Any:
+    return defs()
+
+
+@pytest.fixture(scope="module")
+def specs(definitions: Any) -> list[dg.AssetSpec]:
+    return list(definitions.get_all_asset_specs())
+
+
+def test_the_graph_has_every_node_in_its_group(specs: list[dg.AssetSpec]) -> None:
+    found: dict[str, set[str]] = {}
+    for spec in specs:
+        found.setdefault(str(spec.group_name), set()).add(spec.key.to_user_string())
+    assert found == EXPECTED
+
+
+def test_every_asset_says_what_it_is_who_owns_it_and_what_it_is_made_with(specs: list[dg.AssetSpec]) -> None:
+    for spec in specs:
+        name = spec.key.to_user_string()
+        assert len(spec.description or "") > 20, name
+        assert spec.owners, name
+        assert spec.kinds, name
+
+
+def test_raw_and_validated_transactions_are_partitioned_and_nothing_below_is(definitions: Any) -> None:
+    graph = definitions.resolve_asset_graph()
+    partitioned = {k.to_user_string() for k in graph.get_all_asset_keys() if graph.get(k).is_partitioned}
+    assert partitioned == {"raw_transactions", "validated_transactions", "quarantined_transactions"}
+
+
+def test_gates_are_attached_as_dagster_types(definitions: Any) -> None:
+    jobs = {name: definitions.resolve_job_def(name) for name in ("ingest", "train")}
+    types = {
+        out.dagster_type.display_name
+        for job in jobs.values()
+        for node in job.nodes
+        for out in node.definition.output_defs
+    }
+    assert {"RawTransactionSchema", "ColdStartFeatures", "ProductionFeatures", "PredictionInput"} <= types
+
+
+def test_jobs_and_schedules_resolve(definitions: Any) -> None:
+    assert definitions.resolve_job_def("refresh").name == "refresh"
+    for name in ("weekly_retrain", "daily_refresh"):
+        assert definitions.resolve_schedule_def(name).cron_schedule
+
+
+def test_loading_imports_no_model_library() -> None:
+    script = (
+        "import sys;"
+        "from shelfops_pipeline.definitions import defs; defs();"
+        "heavy = [m for m in ('tensorflow', 'keras', 'xgboost', 'shap', 'mlflow', 'dagster_celery', 'dagster_mlflow')"
+        " if m in sys.modules];"
+        "print(heavy)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

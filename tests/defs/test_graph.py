@@ -1,0 +1,175 @@
+"""One whole run of the graph on a small simulated retailer: what it must leave behind."""
+
+import json
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from sqlalchemy import func, select
+
+from shelfops_pipeline.contracts import columns as c
+from shelfops_pipeline.contracts.bundle import ChampionPointer
+from shelfops_pipeline.contracts.columns import Tier
+from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.lifecycle.registry import Registry
+from shelfops_pipeline.models.bundle import verify
+from shelfops_pipeline.store.reads import latest_release, series_forecast
+from shelfops_pipeline.store.tables import demand_forecasts, online_features, quarantined_transactions, stock_alerts
+from tests.defs.conftest import HORIZON, LIBRARY_WARNINGS, SIZES, Graph, files_under
+
+pytestmark = [pytest.mark.filterwarnings(w) for w in LIBRARY_WARNINGS]
+
+
+def _panel(graph: Graph) -> Panel:
+    return Panel.load(graph.settings.artifacts / "panel")
+
+
+def test_every_step_started_and_finished(graph: Graph) -> None:
+    started = {step for step, what in graph.steps if what == "started"}
+    done = {step for step, what in graph.steps if what == "done"}
+    assert started == done
+    assert {"raw_transactions", "validate", "panel", "backtest", "champion", "demand_forecasts"} <= done
+
+
+def test_each_day_has_its_own_file_and_no_row_is_lost(graph: Graph) -> None:
+    folder = graph.settings.artifacts
+    days = SIZES["simulated_days"]
+    raw, valid = (sorted((folder / name).glob("*.parquet")) for name in ("raw_transactions", "validated_transactions"))
+    assert len(raw) == len(valid) == days
+    rows = [sum(pq.read_metadata(f).num_rows for f in files) for files in (raw, valid)]
+    with graph.engine.connect() as connection:
+        bad = connection.scalar(select(func.count()).select_from(quarantined_transactions))
+    assert bad > 0
+    assert rows[0] == rows[1] + bad
+
+
+def test_a_partition_holds_only_its_own_day(graph: Graph) -> None:
+    frame = pd.read_parquet(graph.settings.artifacts / "raw_transactions" / "2024-02-03.parquet")
+    assert set(frame[c.TS].dt.strftime("%Y-%m-%d")) == {"2024-02-03"}
+
+
+def test_ingesting_a_range_again_changes_no_file(graph: Graph) -> None:
+    folders = [graph.settings.artifacts / name for name in ("raw_transactions", "validated_transactions")]
+    before = [files_under(folder) for folder in folders]
+    graph.pipeline.ingest(graph.span[0], graph.span[1], lambda *_: None)
+    assert [files_under(folder) for folder in folders] == before
+
+
+def test_the_champion_pair_is_complete_and_verified(graph: Graph) -> None:
+    registry = Registry(graph.settings.models)
+    pointer = registry.champion()
+    assert isinstance(pointer, ChampionPointer)
+    assert {e.feature_tier for e in registry.entries()} == set(Tier)
+    for version in pointer.versions:
+        folder = graph.settings.models / version
+        manifest = verify(folder)
+        assert manifest.horizon == HORIZON
+        for name in ("xgboost.onnx", "lstm.onnx", "model_card.md", "shap_summary.png", "feature_importance.json"):
+            assert (folder / name).stat().st_size > 0, name
+        assert len(list(folder.glob("shap_local_*.png"))) == 5
+
+
+def test_no_bundle_file_runs_code_when_loaded(graph: Graph) -> None:
+    suffixes = {p.suffix for p in graph.settings.models.rglob("*") if p.is_file()}
+    assert suffixes <= {".json", ".ubj", ".keras", ".onnx", ".md", ".png", ".parquet", ".lock", ""}
+
+
+def test_the_five_charts_and_the_page_are_written_for_the_run_and_for_keeps(graph: Graph) -> None:
+    names = ["forecast_vs_actual", "feature_importance", "error_distribution", "tier_comparison", "training_summary"]
+    pointer = Registry(graph.settings.models).champion()
+    assert pointer is not None
+    for folder in (graph.settings.reports, graph.settings.reports / "runs" / pointer.version):
+        assert all((folder / f"{name}.html").stat().st_size > 10_000 for name in (*names, "index"))
+
+
+def test_every_series_is_forecast_by_the_tier_that_its_history_allows(graph: Graph) -> None:
+    panel, pointer = _panel(graph), Registry(graph.settings.models).champion()
+    assert pointer is not None
+    with graph.engine.connect() as connection:
+        table = demand_forecasts
+        rows = connection.execute(select(table).where(table.c.release == pointer.release)).all()
+    frame = pd.DataFrame(rows)
+    assert len(frame) == panel.n_series * HORIZON
+    assert frame[c.DATE].min() == panel.last_observed + pd.Timedelta(days=1)
+    history = np.isfinite(panel.demand[:, : panel.n_observed]).sum(axis=1)
+    tiers = {v: verify(graph.settings.models / v).tier for v in pointer.versions}
+    used = frame.drop_duplicates([c.STORE_ID, c.ITEM_ID]).set_index([c.STORE_ID, c.ITEM_ID])["model_version"].map(tiers)
+    expected = pd.Series(
+        np.where(history >= 84, Tier.PRODUCTION, Tier.COLD_START),
+        index=pd.MultiIndex.from_arrays([panel.store_ids, panel.item_ids], names=[c.STORE_ID, c.ITEM_ID]),
+    )
+    if len(tiers) == 2:
+        assert (used.sort_index() == expected.sort_index()).all()
+        assert set(used) == set(Tier)
+
+
+def test_forecasts_are_ordered_non_negative_and_zero_when_closed(graph: Graph) -> None:
+    frame = pd.read_parquet(graph.settings.artifacts / "demand_forecasts" / "all.parquet")
+    quantiles = frame[list(c.QUANTILE_COLUMNS)].to_numpy()
+    assert (np.diff(quantiles, axis=1) >= 0).all()
+    assert (quantiles >= 0).all()
+    assert (frame[c.MEAN] >= 0).all()
+    panel = _panel(graph)
+    future = slice(panel.n_observed, panel.n_observed + HORIZON)
+    closed = panel.channels[c.OPEN][:, future] == 0
+    keys = list(zip(panel.store_ids, panel.item_ids, strict=True))
+    means = frame.set_index([c.STORE_ID, c.ITEM_ID]).loc[keys, c.MEAN].to_numpy().reshape(panel.n_series, HORIZON)
+    assert closed.any()
+    assert (means[closed] == 0).all()
+
+
+def test_the_release_is_named_and_readable_by_series(graph: Graph) -> None:
+    release = latest_release(graph.engine, "simulated")
+    assert release is not None
+    panel = _panel(graph)
+    rows = series_forecast(graph.engine, release.release, panel.store_ids[0], panel.item_ids[0])
+    assert len(rows) == HORIZON
+    with graph.engine.connect() as connection:
+        count = connection.scalar(select(func.count()).select_from(online_features))
+    assert count == panel.n_series
+
+
+def test_stock_alerts_name_a_known_kind_and_an_order(graph: Graph) -> None:
+    with graph.engine.connect() as connection:
+        alerts = connection.execute(select(stock_alerts)).all()
+    assert {a.kind for a in alerts} <= {"stockout_risk", "reorder_now", "overstock"}
+    assert all(a.details["order_quantity"] >= 0 for a in alerts)
+
+
+def test_the_run_is_tracked_in_mlflow_with_its_files(graph: Graph) -> None:
+    import mlflow
+
+    from shelfops_pipeline.lifecycle.mlflow_store import tracking_uri
+
+    client = mlflow.MlflowClient(tracking_uri(graph.settings))
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    runs = client.search_runs(experiments)
+    assert {r.data.tags["version"] for r in runs} == {e.version for e in Registry(graph.settings.models).entries()}
+    for run in runs:
+        assert {"mae", "wape", "coverage_90"} <= set(run.data.metrics)
+        assert {"bundle", "reports"} <= {f.path for f in client.list_artifacts(run.info.run_id)}
+
+
+def test_checks_are_recorded_with_the_gates_figures(graph: Graph) -> None:
+    key = dg.AssetCheckKey(dg.AssetKey("champion"), "promotion_gate")
+    record = graph.pipeline.instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
+    evaluation = record.evaluation
+    assert evaluation is not None
+    assert set(evaluation.metadata) == {t.value for t in Tier}
+
+
+def test_a_damaged_champion_stops_publishing_with_one_clear_line(graph: Graph, tmp_path: Path) -> None:
+    from shelfops_pipeline.errors import BundleError
+    from shelfops_pipeline.lifecycle.publish import champion_manifests
+
+    models = tmp_path / "models"
+    shutil.copytree(graph.settings.models, models)
+    version = json.loads((models / "champion.json").read_text())["version"]
+    model = models / version / "lstm.onnx"
+    model.write_bytes(model.read_bytes()[:-1] + b"\x00")
+    with pytest.raises(BundleError, match=rf"{version}/lstm.onnx does not match its checksum; restore"):
+        champion_manifests(Registry(models))

@@ -1,0 +1,178 @@
+"""A calibration fitted on one sample holds on a fresh one from the same distribution."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from shelfops_pipeline.contracts.bundle import Transform
+from shelfops_pipeline.contracts.columns import OPEN, QUANTILES
+from shelfops_pipeline.errors import NotEnoughHistoryError
+from shelfops_pipeline.inference.calibration import CLASSES, Calibration, demand_class, published
+from shelfops_pipeline.models.calibrate import FoldForecast, fit_calibration, horizon_blocks
+from tests.domain.support import blank_state, small_spec
+
+H = 14
+SPEC = small_spec(H)
+BLOCKS = horizon_blocks(H, 7)
+Floats = NDArray[np.float32]
+Draw = Callable[[np.random.Generator, Floats], Floats]
+
+
+def poisson(rng: np.random.Generator, mean: Floats) -> Floats:
+    return rng.poisson(mean).astype(np.float32)
+
+
+def lognormal(rng: np.random.Generator, mean: Floats) -> Floats:
+    return (mean * rng.lognormal(-0.18, 0.6, mean.shape)).astype(np.float32)
+
+
+def fold(
+    rng: np.random.Generator, draw: Draw, level: float, *, series: int = 500, xgboost: float = 0.1, lstm: float = 0.3
+) -> FoldForecast:
+    """Series of very different size; members know the mean but for a relative error, and are a tenth too low."""
+    mean = rng.lognormal(level, 1.0, (series, 1)) * rng.uniform(0.6, 1.4, (series, H))
+    state = blank_state(SPEC, series, adi=rng.uniform(1, 1.7, series), cv2=rng.uniform(0.2, 0.8, series))
+    members = {
+        name: (0.9 * mean * rng.lognormal(0, error, mean.shape)).astype(np.float32)
+        for name, error in (("xgboost", xgboost), ("lstm", lstm))
+    }
+    return FoldForecast(0, state, members, draw(rng, mean.astype(np.float32)))
+
+
+def apply(calibration: Calibration, f: FoldForecast) -> tuple[Floats, Floats]:
+    classes = demand_class(f.state)
+    mean = calibration.mean(calibration.blend(f.members, classes), classes)
+    return mean, published(calibration.levels(mean, classes))
+
+
+CASES = {"rare counts": (poisson, -0.7, "count", True), "volumes": (lognormal, 3.0, "log", False)}
+
+
+@pytest.fixture(params=CASES, scope="module")
+def fitted(request: pytest.FixtureRequest) -> tuple[Calibration, FoldForecast]:
+    """(calibration, a fresh fold from the same distribution)."""
+    draw, level, transform, integer = CASES[request.param]
+    folds = [fold(np.random.default_rng(seed), draw, level) for seed in (1, 2, 3)]
+    return fit_calibration(folds[:2], transform, integer, BLOCKS), folds[2]  # type: ignore[arg-type]
+
+
+def hit_rates(actual: Floats, quantiles: Floats) -> list[tuple[float, float]]:
+    return [(float((actual < q).mean()), float((actual <= q).mean())) for q in np.moveaxis(quantiles, 2, 0)]
+
+
+def test_hit_rates_with_ties_hold_on_fresh_data(fitted: tuple[Calibration, FoldForecast]) -> None:
+    calibration, fresh = fitted
+    _, quantiles = apply(calibration, fresh)
+    for level, (below, at_or_below) in zip(QUANTILES, hit_rates(fresh.actual, quantiles), strict=True):
+        assert below - 0.02 <= level <= at_or_below + 0.02, f"q{level}: {below:.3f}, {at_or_below:.3f}"
+
+
+def test_hit_rates_hold_for_small_and_for_large_series_alike(fitted: tuple[Calibration, FoldForecast]) -> None:
+    calibration, fresh = fitted
+    mean, quantiles = apply(calibration, fresh)
+    third = np.quantile(mean, [1 / 3, 2 / 3])
+    for group in range(3):
+        rows = np.searchsorted(third, mean) == group
+        for level, (below, at_or_below) in zip(
+            QUANTILES, hit_rates(fresh.actual[rows][:, None], quantiles[rows][:, None]), strict=True
+        ):
+            assert below - 0.04 <= level <= at_or_below + 0.04, f"third {group}, q{level}: {below}, {at_or_below}"
+
+
+def test_quantiles_are_not_trivially_wide(fitted: tuple[Calibration, FoldForecast]) -> None:
+    """Exact quantiles of a discrete distribution: the smallest value that holds enough of it."""
+    calibration, fresh = fitted
+    _, quantiles = apply(calibration, fresh)
+    for level, (below, _) in zip(QUANTILES, hit_rates(fresh.actual, quantiles), strict=True):
+        assert below <= level + 0.02
+    if calibration.integer:
+        assert (quantiles[..., 0] == 0).mean() > 0.8  # nearly all series may well sell nothing
+
+
+def test_the_bias_factor_makes_sums_right_on_fresh_data(fitted: tuple[Calibration, FoldForecast]) -> None:
+    calibration, fresh = fitted
+    mean, _ = apply(calibration, fresh)
+    assert mean.sum() == pytest.approx(fresh.actual.sum(), rel=0.04)
+    assert fresh.members["xgboost"].sum() < 0.95 * fresh.actual.sum()
+
+
+@pytest.mark.parametrize(("better", "weight"), [("xgboost", 1.0), ("lstm", 0.0)])
+def test_the_better_model_serves_alone_where_a_blend_does_not_help(better: str, weight: float) -> None:
+    # All rows fall into one cell, large enough that the prior does not decide; the other member is useless.
+    rng = np.random.default_rng(1)
+    mean = np.full((700, H), 20.0, np.float32)
+    good, bad = mean, (mean * rng.lognormal(0, 2, mean.shape)).astype(np.float32)
+    members = {"xgboost": good, "lstm": bad} if better == "xgboost" else {"xgboost": bad, "lstm": good}
+    state = blank_state(SPEC, 700, adi=1.0, cv2=0.1)
+    fitted = fit_calibration([FoldForecast(0, state, members, poisson(rng, mean))], "log", True, (H,))
+    assert fitted.weights[0, CLASSES.index("smooth")] == weight
+
+
+def test_the_ensemble_is_no_worse_than_either_member_on_the_rows_that_it_was_weighted_on() -> None:
+    f = fold(np.random.default_rng(5), lognormal, 2.0, series=2000, xgboost=0.5, lstm=0.5)
+    calibration = fit_calibration([f], "log", False, BLOCKS)
+    blend = calibration.blend(f.members, demand_class(f.state))
+
+    def loss(forecast: Floats) -> float:
+        return float(((np.log1p(f.actual) - np.log1p(forecast)) ** 2).mean())
+
+    assert loss(blend) < 0.95 * min(loss(m) for m in f.members.values())
+
+
+def test_a_cell_with_few_rows_follows_what_all_rows_say() -> None:
+    many = fold(np.random.default_rng(6), poisson, 1.0, series=1000)
+    few = fold(np.random.default_rng(7), poisson, 1.0, series=2)
+    few.state.scalars[:] = np.nan  # class "new"
+    few.actual[:] = 10_000  # absurd, and two series only
+    alone, both = (fit_calibration(f, "count", True, BLOCKS) for f in ([many], [many, few]))
+    new, smooth = CLASSES.index("new"), CLASSES.index("smooth")
+    np.testing.assert_allclose(both.weights[:, new], both.weights.mean(), atol=0.2)
+    assert (both.bias[:, new] <= 1.5).all()
+    np.testing.assert_allclose(both.bias[:, smooth], alone.bias[:, smooth], rtol=0.4)
+
+
+def test_closed_and_unobserved_rows_are_not_learned_from() -> None:
+    f = fold(np.random.default_rng(8), poisson, 1.0)
+    expected = fit_calibration([f], "count", True, BLOCKS)
+    spoiled = fold(np.random.default_rng(8), poisson, 1.0)
+    extra = fold(np.random.default_rng(9), poisson, 1.0, series=20)
+    extra.actual[:10] = np.nan
+    extra.actual[10:] = 1e6
+    extra.state.channel(OPEN)[10:, -H:] = 0
+    got = fit_calibration([spoiled, extra], "count", True, BLOCKS)
+    for name in ("weights", "bias", "log_share", "ratios"):
+        np.testing.assert_array_equal(getattr(got, name), getattr(expected, name))
+
+
+def test_folds_in_which_nothing_was_observed_are_refused_with_a_reason() -> None:
+    f = fold(np.random.default_rng(8), poisson, 1.0, series=3)
+    f.actual[:] = np.nan
+    with pytest.raises(NotEnoughHistoryError, match="no observed demand in the backtest folds"):
+        fit_calibration([f], "count", True, BLOCKS)
+
+
+def test_forecasts_that_are_all_zero_leave_the_bias_factor_alone() -> None:
+    f = fold(np.random.default_rng(8), poisson, -3.0, series=50)
+    for values in f.members.values():
+        values[:] = 0
+    calibration = fit_calibration([f], "count", True, BLOCKS)
+    assert (calibration.bias == 1).all()
+    assert np.isfinite(calibration.ratios).all()
+
+
+@pytest.mark.parametrize("transform", ["log", "count"])
+def test_a_calibration_is_the_same_every_time(transform: Transform) -> None:
+    a, b = (fit_calibration([fold(np.random.default_rng(3), poisson, 0.0)], transform, True, BLOCKS) for _ in "ab")
+    np.testing.assert_array_equal(a.ratios, b.ratios)
+
+
+@pytest.mark.parametrize(
+    ("horizon", "short", "expected"),
+    [(3, 7, (3,)), (7, 7, (7,)), (14, 7, (7, 14)), (28, 7, (7, 14, 28)), (42, 7, (7, 14, 28, 42)), (5, 2, (2, 4, 5))],
+)
+def test_horizon_blocks_end_at_one_two_and_four_short_windows(
+    horizon: int, short: int, expected: tuple[int, ...]
+) -> None:
+    assert horizon_blocks(horizon, short) == expected

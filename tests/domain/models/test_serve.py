@@ -1,0 +1,135 @@
+"""Serving: each series by the tier that its history allows, and the table that comes of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from shelfops_pipeline.contracts.columns import FORECAST_COLUMNS, PRICE, Metric, Tier
+from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.errors import DataError
+from shelfops_pipeline.features.state import StateBuilder
+from shelfops_pipeline.inference.calibration import CLASSES, LEVELS, Calibration
+from shelfops_pipeline.inference.predict import Members, ServedModel, predict_demand
+from shelfops_pipeline.models.serve import (
+    assign_tiers,
+    forecast_columns,
+    forecast_table,
+    origin_state,
+    serve,
+    serving_inputs,
+)
+from tests.domain.support import ENDED, LATE, NEW, ONE_PERIOD, REGULAR, difficult_panel, spec_for
+
+H = 6
+
+
+@dataclass
+class Constant:
+    """Members that answer one number."""
+
+    value: float
+
+    def xgboost(self, rows: np.ndarray) -> np.ndarray:
+        return np.full(len(rows), self.value, np.float32)
+
+    def lstm(self, encoder: np.ndarray, decoder: np.ndarray, static: np.ndarray) -> np.ndarray:
+        return np.zeros(decoder.shape[:2], np.float32)
+
+
+def model(panel: Panel, tier: Tier, value: float) -> ServedModel:
+    """A count model whose forecast is `value` everywhere."""
+    shape = (1, len(CLASSES))
+    ratios = np.ones((*shape, 1, len(LEVELS)))
+    calibration = Calibration((H,), "count", False, np.ones(shape), np.ones(shape), np.array([1.0]), ratios)
+    categories = {k: v.categories for k, v in panel.static.items()}
+    members = Members(spec_for(panel, tier, H), "count", {}, categories, panel.holiday_kinds, Constant(value))
+    return ServedModel(f"{tier.value}-1", members, calibration)
+
+
+@pytest.fixture(scope="module")
+def panel() -> Panel:
+    return difficult_panel()
+
+
+@pytest.fixture(scope="module")
+def models(panel: Panel) -> Mapping[Tier, ServedModel]:
+    return {Tier.PRODUCTION: model(panel, Tier.PRODUCTION, 5), Tier.COLD_START: model(panel, Tier.COLD_START, 2)}
+
+
+def test_series_with_enough_history_go_to_production_and_the_rest_to_cold_start(
+    panel: Panel, models: Mapping[Tier, ServedModel]
+) -> None:
+    tiers = assign_tiers(panel, models)
+    assert sorted(tiers[Tier.COLD_START]) == [LATE, NEW, ONE_PERIOD]
+    assert sorted(np.concatenate(list(tiers.values()))) == list(range(panel.n_series))
+
+
+def test_the_split_falls_exactly_at_the_fewest_observed_periods_of_production(
+    panel: Panel, models: Mapping[Tier, ServedModel]
+) -> None:
+    least = models[Tier.PRODUCTION].spec.min_history
+    demand = panel.demand.copy()
+    seen = np.flatnonzero(np.isfinite(demand[REGULAR]))
+    demand[REGULAR, seen[least:]] = np.nan
+    assert REGULAR in assign_tiers(replace(panel, demand=demand), models)[Tier.PRODUCTION]
+    demand[REGULAR, seen[least - 1]] = np.nan
+    assert REGULAR in assign_tiers(replace(panel, demand=demand), models)[Tier.COLD_START]
+
+
+def test_a_lonely_tier_serves_everything_and_a_tier_without_series_is_left_out(
+    panel: Panel, models: Mapping[Tier, ServedModel]
+) -> None:
+    only = {Tier.COLD_START: models[Tier.COLD_START]}
+    assert len(assign_tiers(panel, only)[Tier.COLD_START]) == panel.n_series
+    assert list(assign_tiers(panel.take(np.array([REGULAR, ENDED])), models)) == [Tier.PRODUCTION]
+
+
+def test_the_table_has_the_columns_types_and_order_of_a_forecast_file(
+    panel: Panel, models: Mapping[Tier, ServedModel]
+) -> None:
+    parts = serve(panel, models, Metric.MAE)
+    table = forecast_table(panel, parts, with_version=True)
+    assert tuple(table.column_names) == (*FORECAST_COLUMNS, "model_version")
+    assert table.schema.field("date").type == pa.date32()
+    assert {table.schema.field(c).type for c in FORECAST_COLUMNS[3:]} == {pa.float32()}
+    assert table.num_rows == panel.n_series * H
+    frame = table.to_pandas()
+    keys = ["store_id", "item_id", "date"]
+    assert not frame.duplicated(keys).any()
+    assert frame[keys].equals(frame.sort_values(keys)[keys].reset_index(drop=True))
+    assert str(frame["date"].min()) == str(panel.dates[panel.n_observed])
+    late = frame[(frame["store_id"] == panel.store_ids[LATE]) & (frame["item_id"] == panel.item_ids[LATE])]
+    assert set(late["model_version"]) == {"cold_start-1"}
+    assert set(frame["model_version"]) == {"cold_start-1", "production-1"}
+    open_means = frame.loc[frame["mean"] > 0].groupby("model_version")["mean"].unique().to_dict()
+    assert {k: v.tolist() for k, v in open_means.items()} == {"cold_start-1": [2.0], "production-1": [5.0]}
+
+
+def test_each_row_of_the_table_is_the_forecast_of_its_own_series_and_period(
+    panel: Panel, models: Mapping[Tier, ServedModel]
+) -> None:
+    (part,) = serve(panel, {Tier.PRODUCTION: models[Tier.PRODUCTION]}, Metric.RMSE)
+    columns = forecast_columns(panel, part)
+    np.testing.assert_array_equal(columns["point"].reshape(-1, H), part.forecast.points[Metric.RMSE])
+    np.testing.assert_array_equal(columns["q95"].reshape(-1, H), part.forecast.quantiles[..., 4])
+    assert columns["store_id"].reshape(-1, H)[LATE].tolist() == [panel.store_ids[LATE]] * H
+
+
+def test_inputs_pass_through_the_prediction_gate(panel: Panel, models: Mapping[Tier, ServedModel]) -> None:
+    channels = {k: v.copy() for k, v in panel.channels.items()}
+    channels[PRICE][REGULAR, panel.n_observed + 2] = -1
+    with pytest.raises(DataError, match=r"price of S0/bun on .* is -1"):
+        serving_inputs(replace(panel, channels=channels), models)
+
+
+def test_the_state_at_an_origin_is_that_of_the_model_not_of_todays_categories(
+    panel: Panel, models: Mapping[Tier, ServedModel]
+) -> None:
+    served = models[Tier.PRODUCTION]
+    state = origin_state(panel, served, 300)
+    direct = StateBuilder(panel, served.spec, "count", {}).at(300)
+    np.testing.assert_array_equal(state.scalars, direct.scalars)
+    np.testing.assert_array_equal(predict_demand(served, state).dates, panel.dates[301 : 301 + H])

@@ -1,0 +1,237 @@
+"""The command line as other programs call it: exit codes, one clear line for bad input, files whole or absent."""
+
+import gzip
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from shelfops_pipeline import cli
+from shelfops_pipeline.contracts.columns import BACKTEST_COLUMNS, FORECAST_COLUMNS
+from tests.defs.conftest import LIBRARY_WARNINGS
+
+pytestmark = [pytest.mark.filterwarnings(w) for w in LIBRARY_WARNINGS]
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Call the console script in this process; returns (exit code, stdout, stderr)."""
+
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SHELFOPS_HOME", str(tmp_path / "home"))
+            for name in ("DATASET", "DATA", "HORIZON", "METRIC", "TIER", "SEED", "FOLDS"):
+                patch.setenv(f"SHELFOPS_{name}", "")  # ignored, and what the command sets is taken back
+            patch.setenv("SHELFOPS_EFFORT", "0.05")
+            patch.setenv("SHELFOPS_FOLDS", "1")
+            patch.setattr(sys, "argv", ["shelfops", *map(str, arguments)])
+            code: int | str | None = 0
+            try:
+                cli.main()
+            except SystemExit as stop:
+                code = stop.code
+        out, err = capfd.readouterr()
+        return int(code or 0), out, err
+
+    return call
+
+
+def write_rossmann(folder: Path, days: int = 120, stores: int = 6) -> Path:
+    """A small data set in Rossmann's format: official names, plain and gzipped."""
+    folder.mkdir(parents=True)
+    dates = pd.date_range("2014-01-06", periods=days + 14)
+    rows = pd.MultiIndex.from_product([range(1, stores + 1), dates], names=["Store", "Date"]).to_frame(index=False)
+    rows["DayOfWeek"] = rows["Date"].dt.dayofweek + 1
+    rows["Open"] = (rows["DayOfWeek"] < 7).astype(int)
+    rows["Promo"] = (rows["Date"].dt.isocalendar().week % 2).astype(int)
+    rows["StateHoliday"], rows["SchoolHoliday"] = "0", 0
+    rows["Sales"] = (1000 + 300 * rows["Store"] + 400 * rows["Promo"] - 50 * rows["DayOfWeek"]) * rows["Open"]
+    rows["Customers"] = rows["Sales"] // 10
+    known, future = rows[rows["Date"] < dates[days]], rows[rows["Date"] >= dates[days]]
+    known.to_csv(folder / "train.csv.gz", index=False)
+    future.drop(columns=["Sales", "Customers"]).reset_index(names="Id").to_csv(folder / "test.csv", index=False)
+    pd.DataFrame(
+        {
+            "Store": range(1, stores + 1),
+            "StoreType": "a",
+            "Assortment": ["a", "c"] * (stores // 2),
+            "CompetitionDistance": 500.0,
+            "CompetitionOpenSinceMonth": 1.0,
+            "CompetitionOpenSinceYear": 2012.0,
+            "Promo2": 0,
+            "Promo2SinceWeek": None,
+            "Promo2SinceYear": None,
+            "PromoInterval": None,
+        }
+    ).to_csv(folder / "store.csv", index=False)
+    return folder
+
+
+def one_line(err: str) -> str:
+    lines = [line for line in err.splitlines() if line.startswith("shelfops: ")]
+    assert len(lines) == 1, err
+    assert "Traceback" not in err
+    return lines[0]
+
+
+FORECAST = ("forecast", "--dataset", "rossmann", "--horizon", "14")
+
+
+def test_help_names_the_commands_and_gives_examples(run: Run) -> None:
+    code, out, _ = run("--help")
+    assert code == 0
+    assert all(
+        name in out for name in ("demo", "up", "ingest", "train", "forecast", "backtest", "models", "doctor", "bench")
+    )
+    assert "Example: shelfops forecast" in run("forecast", "--help")[1]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys; from shelfops_pipeline import cli; sys.argv = ['shelfops', '--help']\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('dagster', 'pandas', 'tensorflow', 'xgboost', 'shap') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_forecast_writes_every_series_and_day_with_all_columns(run: Run, tmp_path: Path) -> None:
+    data, out = write_rossmann(tmp_path / "data"), tmp_path / "forecast.parquet"
+    code, _, err = run(*FORECAST, "--data", data, "--out", out)
+    assert code == 0, err
+    table = pq.read_table(out)
+    assert tuple(table.column_names) == FORECAST_COLUMNS
+    assert [str(table.schema.field(name).type) for name in ("store_id", "item_id", "date")] == [
+        "string",
+        "string",
+        "date32[day]",
+    ]
+    frame = table.to_pandas()
+    assert len(frame) == 6 * 14
+    closed = pd.to_datetime(frame["date"]).dt.dayofweek == 6
+    assert (frame.loc[closed, "mean"] == 0).all()
+    assert (frame.loc[~closed, "mean"] > 0).all()
+
+
+def test_backtest_writes_forecasts_and_metrics(run: Run, tmp_path: Path) -> None:
+    data, out = write_rossmann(tmp_path / "data"), tmp_path / "bt"
+    small = ("--dataset", "rossmann", "--horizon", "14", "--folds", "1", "--tier", "cold_start")
+    code, text, err = run("backtest", *small, "--data", data, "--out", out)
+    assert code == 0, err
+    frame = pd.read_parquet(out / "forecasts.parquet")
+    assert set(frame.columns) == set(BACKTEST_COLUMNS)
+    assert {"ensemble", "xgboost", "lstm", "seasonal_naive"} <= set(frame["model"])
+    metrics = pd.read_parquet(out / "metrics.parquet")
+    assert {"mae", "wape", "coverage_90"} <= set(metrics["metric"])
+    assert "ensemble" in text
+
+
+def _broken(folder: Path, what: str) -> None:
+    train = folder / "train.csv.gz"
+    if what == "missing file":
+        train.unlink()
+    elif what == "empty file":
+        train.write_bytes(gzip.compress(b""))
+    elif what == "truncated file":
+        train.write_bytes(train.read_bytes()[:2000])
+    elif what == "not gzip":
+        train.write_bytes(b"Store,Date\n1,2014-01-06\n")
+    else:
+        frame = pd.read_csv(train, dtype=str)
+        if what == "missing column":
+            frame = frame.drop(columns=["Promo"])
+        elif what == "bad date":
+            frame.loc[7, "Date"] = "06/31/2014"
+        elif what == "bad number":
+            frame.loc[7, "Sales"] = "many"
+        frame.to_csv(train, index=False)
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("missing file", ["train.csv"]),
+        ("empty file", ["train.csv.gz"]),
+        ("truncated file", ["train.csv.gz"]),
+        ("not gzip", ["train.csv.gz"]),
+        ("missing column", ["train.csv.gz", "Promo"]),
+        ("bad date", ["train.csv.gz", "Date", "06/31/2014"]),
+        ("bad number", ["train.csv.gz", "Sales", "many"]),
+    ],
+)
+def test_a_broken_file_is_one_line_naming_it_and_nothing_is_written(
+    run: Run, tmp_path: Path, what: str, told: Sequence[str]
+) -> None:
+    data, out = write_rossmann(tmp_path / "data"), tmp_path / "forecast.parquet"
+    _broken(data, what)
+    code, _, err = run(*FORECAST, "--data", data, "--out", out)
+    assert code == 1
+    line = one_line(err)
+    assert all(word in line for word in told), line
+    assert not list(tmp_path.glob("*.parquet*")) + list(tmp_path.glob(".*.draft"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--data", "{tmp}/nowhere"), "no such directory"),
+        ((), "--data DIR"),
+        (("--data", "{data}", "--metric", "r2"), "metric"),
+        (("--data", "{data}", "--tier", "gold"), "tier"),
+        (("--data", "{data}", "--as-of", "2030-01-01"), "outside the history"),
+        (("--data", "{data}", "--tier", "production", "--as-of", "2014-03-10"), "production tier needs"),
+        (("--data", "{data}", "--as-of", "2014-01-12"), "periods"),
+    ],
+)
+def test_a_bad_argument_is_one_line_saying_what_to_do(
+    run: Run, tmp_path: Path, arguments: Sequence[str], told: str
+) -> None:
+    data = write_rossmann(tmp_path / "data")
+    filled = [a.format(tmp=tmp_path, data=data) for a in arguments]
+    code, _, err = run(*FORECAST, *filled, "--out", tmp_path / "x.parquet")
+    assert code == 1
+    assert told in one_line(err)
+
+
+def test_an_unknown_data_set_lists_the_known_ones(run: Run, tmp_path: Path) -> None:
+    code, _, err = run(
+        "forecast", "--dataset", "walmart", "--data", tmp_path, "--horizon", "7", "--out", tmp_path / "x.parquet"
+    )
+    assert code == 1
+    assert all(
+        name in one_line(err) for name in ("walmart", "favorita", "rossmann", "m5", "online_retail", "simulated")
+    )
+
+
+def test_a_missing_output_directory_is_said_before_any_work(run: Run, tmp_path: Path) -> None:
+    code, _, err = run(*FORECAST, "--data", tmp_path, "--out", tmp_path / "no" / "x.parquet")
+    assert code == 1
+    assert "create it first" in one_line(err)
+
+
+def test_models_list_and_show_say_how_to_get_a_model(run: Run) -> None:
+    code, _, err = run("models", "list")
+    assert code == 1
+    assert "shelfops train" in one_line(err)
+    code, _, err = run("models", "show", "v9")
+    assert code == 1
+    assert "no model version 'v9'" in one_line(err)
+
+
+def test_debug_shows_the_traceback(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="no such directory"):
+        run(*FORECAST, "--data", tmp_path / "nowhere", "--out", tmp_path / "x.parquet", "--debug")
+
+
+def test_doctor_lists_what_is_there_and_what_to_do(run: Run) -> None:
+    code, out, _ = run("doctor")
+    assert code == 0
+    assert "PostgreSQL" in out or "postgres" in out.lower()
