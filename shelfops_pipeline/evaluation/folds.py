@@ -10,6 +10,8 @@ def fold_origins(panel: Panel, horizon: int, folds: int, season: int) -> tuple[i
     Windows are disjoint where the history is long enough; else they overlap, as far apart as it allows; else there are
     fewer of them. Raises NotEnoughHistoryError when not even one fold fits.
     """
+    if folds < 1:
+        raise ValueError(f"at least one fold is needed, not {folds}")
     last = panel.n_observed - 1 - horizon
     first = max(3 * season, min(2 * horizon, panel.n_observed // 2), 8) - 1
     if last < first:

@@ -1,4 +1,5 @@
-"""Forecast metrics on arrays. Undefined is NaN, never 0; rows with a NaN actual are not scored.
+"""Forecast metrics on arrays. Undefined is NaN, never 0; rows with a NaN actual are not scored. A forecast that is not
+a number where there is an actual makes its metric NaN: leaving it out would score a model on its easy rows.
 
 `actual` and forecasts are broadcastable arrays in units. Formulas: Hyndman and Koehler 2006 (MASE), Gneiting 2011
 (which statistic each loss is minimised by); hit rates with ties as in Kolassa 2016.
@@ -24,14 +25,19 @@ class Score:
 
 
 def _rows(actual: Floats, *others: Floats) -> list[Doubles]:
-    use = np.isfinite(actual)
-    for other in others:
-        use = use & np.isfinite(other)
-    return [np.asarray(a, dtype=np.float64)[use] for a in (actual, *others)]
+    whole = np.broadcast_arrays(actual, *others)
+    use = np.isfinite(whole[0])
+    return [np.asarray(a[use], dtype=np.float64) for a in whole]
 
 
 def _score(values: Doubles, why: str, after: Callable[[float], float] = float) -> Score:
-    return Score(after(float(values.mean())), len(values)) if len(values) else Score(float("nan"), 0, why)
+    if len(values) == 0:
+        return Score(float("nan"), 0, why)
+    return _finite(after(float(values.mean())), len(values))
+
+
+def _finite(value: float, n: int) -> Score:
+    return Score(float(value), n) if np.isfinite(value) else Score(float("nan"), n, "a forecast is not a number")
 
 
 def mae(actual: Floats, forecast: Floats) -> Score:
@@ -52,7 +58,7 @@ def wape(actual: Floats, forecast: Floats) -> Score:
     y, f = _rows(actual, forecast)
     if not y.sum() > 0:
         return Score(float("nan"), len(y), "actuals sum to 0")
-    return Score(float(np.abs(y - f).sum() / y.sum()), len(y))
+    return _finite(np.abs(y - f).sum() / y.sum(), len(y))
 
 
 def bias(actual: Floats, forecast: Floats) -> Score:
@@ -60,7 +66,7 @@ def bias(actual: Floats, forecast: Floats) -> Score:
     y, f = _rows(actual, forecast)
     if not y.sum() > 0:
         return Score(float("nan"), len(y), "actuals sum to 0")
-    return Score(float((f - y).sum() / y.sum()), len(y))
+    return _finite((f - y).sum() / y.sum(), len(y))
 
 
 def rmse(actual: Floats, forecast: Floats) -> Score:
@@ -85,11 +91,12 @@ def rmspe(actual: Floats, forecast: Floats) -> Score:
 def mase(actual: Floats, forecast: Floats, scale: Floats) -> Score:
     """Mean over series [S, H] of MAE / in-sample MAE of the seasonal naive forecast (`scale` [S]); series whose
     scale is 0 or unknown are left out, n counts the others."""
-    error = np.abs(np.asarray(actual, np.float64) - forecast)
-    seen = np.isfinite(error)
+    y, f = np.broadcast_arrays(np.asarray(actual, np.float64), forecast)
+    seen = np.isfinite(y)
     count = seen.sum(axis=1)
     use = (count > 0) & np.isfinite(scale) & (scale > 0)
-    per_series = np.where(seen, error, 0).sum(axis=1)[use] / count[use] / scale[use]
+    error = np.abs(np.where(seen, y - f, 0)).sum(axis=1)
+    per_series = error[use] / count[use] / scale[use]
     return _score(per_series, "no series with a seasonal naive error in its history")
 
 
@@ -102,10 +109,12 @@ def pinball(actual: Floats, quantile: Floats, level: float) -> Score:
 def coverage(actual: Floats, low: Floats, high: Floats) -> Score:
     """Share of actuals inside [low, high]."""
     y, lo, hi = _rows(actual, low, high)
-    return _score(((y >= lo) & (y <= hi)).astype(np.float64), "no scored rows")
+    return _score(np.where(np.isfinite(lo + hi), (y >= lo) & (y <= hi), np.nan), "no scored rows")
 
 
 def hit_rates(actual: Floats, quantile: Floats) -> tuple[Score, Score]:
     """(P(y < q), P(y <= q)): a calibrated quantile of level tau has the first below and the second above tau."""
     y, q = _rows(actual, quantile)
-    return _score((y < q).astype(np.float64), "no scored rows"), _score((y <= q).astype(np.float64), "no scored rows")
+    known = np.isfinite(q)
+    below, at_or_below = (np.where(known, hit, np.nan) for hit in (y < q, y <= q))
+    return _score(below, "no scored rows"), _score(at_or_below, "no scored rows")

@@ -52,12 +52,16 @@ def write_bundle(folder: Path, version: str, panel: Panel, trained: Trained, sta
     draft = folder.with_name(f".{folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    export_members(trained.members, draft)
-    check_parity(trained.members, draft, state)
-    (draft / CALIBRATION).write_text(trained.calibration.to_json())
-    manifest = _manifest(version, panel, trained, {name: sha256(draft / name) for name in _HASHED})
-    (draft / MANIFEST).write_text(manifest.model_dump_json(indent=2))
-    draft.rename(folder)
+    try:
+        export_members(trained.members, draft)
+        check_parity(trained.members, draft, state)
+        (draft / CALIBRATION).write_text(trained.calibration.to_json())
+        manifest = _manifest(version, panel, trained, {name: sha256(draft / name) for name in _HASHED})
+        (draft / MANIFEST).write_text(manifest.model_dump_json(indent=2))
+        draft.rename(folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
     return manifest
 
 
@@ -93,17 +97,23 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     if not path.is_file():
         raise BundleError(f"{path} is missing; list the versions there are with `shelfops models list`")
-    raw = json.loads(path.read_text())
-    if raw.get("schema_version") != SCHEMA_VERSION:
-        raise BundleError(
-            f"{path}: schema version {raw.get('schema_version')} is not {SCHEMA_VERSION}; use the release that wrote it"
-        )
-    return Manifest.model_validate(raw)
+    try:
+        raw = json.loads(path.read_text())
+        found = raw.get("schema_version")
+        if found != SCHEMA_VERSION:
+            raise BundleError(f"{path}: schema version {found} is not {SCHEMA_VERSION}; use the release that wrote it")
+        return Manifest.model_validate(raw)
+    except (ValueError, AttributeError) as error:  # not UTF-8, not JSON, not an object, not a manifest
+        first = str(error).splitlines()[0]
+        raise BundleError(f"{path} is damaged ({first}); restore the bundle from a backup") from None
 
 
 def verify(folder: Path) -> Manifest:
     """Check every checksum. Raises BundleError naming the first file that is missing or changed."""
     manifest = read_manifest(folder)
+    for name in _HASHED:
+        if name not in manifest.sha256:
+            raise BundleError(f"{folder / MANIFEST} has no checksum of {name}; restore the bundle from a backup")
     for name, expected in manifest.sha256.items():
         path = folder / name
         if not path.is_file():

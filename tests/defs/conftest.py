@@ -15,15 +15,8 @@ from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.engine import for_database, open_engine
 from tests.conftest import admin
 
-SIZES = {"simulated_stores": 3, "simulated_items": 8, "simulated_days": 150}
+SIZES = {"simulated_stores": 3, "simulated_items": 16, "simulated_days": 150}
 HORIZON = 14
-
-# What libraries say while models are fitted, exported, logged and drawn; none of it is ours to mend.
-LIBRARY_WARNINGS = (
-    "ignore:In the future `np.object`:FutureWarning",
-    "ignore:.*__array__.*copy:DeprecationWarning",
-    "ignore:The ``noload`` loader strategy is deprecated",
-)
 
 
 @dataclass

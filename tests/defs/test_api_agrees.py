@@ -16,9 +16,7 @@ from shelfops_pipeline.lifecycle.publish import champion_manifests
 from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.models.serve import serving_inputs
 from tests.api.support import served
-from tests.defs.conftest import HORIZON, LIBRARY_WARNINGS, Graph
-
-pytestmark = [pytest.mark.filterwarnings(w) for w in LIBRARY_WARNINGS]
+from tests.defs.conftest import HORIZON, Graph
 
 SERIES_DAYS = 500
 COLUMNS = (c.MEAN, c.POINT, *c.QUANTILE_COLUMNS)
@@ -78,7 +76,7 @@ def test_the_api_predicts_what_predict_demand_predicts(
                     [got[name] for name in COLUMNS], _row(expected, s, h), rtol=1e-4, atol=1e-4, err_msg=f"{s}, {h}"
                 )
                 compared += 1
-    assert compared >= min(SERIES_DAYS, panel.n_series * HORIZON) > 250
+    assert compared >= SERIES_DAYS
 
 
 def test_the_stored_forecast_is_the_one_that_the_graph_published(graph: Graph, client: httpx.Client) -> None:

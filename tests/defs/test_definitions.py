@@ -41,7 +41,7 @@ def definitions() -> Any:
 
 @pytest.fixture(scope="module")
 def specs(definitions: Any) -> list[dg.AssetSpec]:
-    return list(definitions.get_all_asset_specs())
+    return list(definitions.resolve_all_asset_specs())
 
 
 def test_the_graph_has_every_node_in_its_group(specs: list[dg.AssetSpec]) -> None:

@@ -19,9 +19,7 @@ from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.models.bundle import verify
 from shelfops_pipeline.store.reads import latest_release, series_forecast
 from shelfops_pipeline.store.tables import demand_forecasts, online_features, quarantined_transactions, stock_alerts
-from tests.defs.conftest import HORIZON, LIBRARY_WARNINGS, SIZES, Graph, files_under
-
-pytestmark = [pytest.mark.filterwarnings(w) for w in LIBRARY_WARNINGS]
+from tests.defs.conftest import HORIZON, SIZES, Graph, files_under
 
 
 def _panel(graph: Graph) -> Panel:

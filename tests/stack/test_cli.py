@@ -12,9 +12,6 @@ import pytest
 
 from shelfops_pipeline import cli
 from shelfops_pipeline.contracts.columns import BACKTEST_COLUMNS, FORECAST_COLUMNS
-from tests.defs.conftest import LIBRARY_WARNINGS
-
-pytestmark = [pytest.mark.filterwarnings(w) for w in LIBRARY_WARNINGS]
 
 Run = Callable[..., tuple[int, str, str]]
 
