@@ -1,7 +1,7 @@
 """Fit a `Calibration` on forecasts of folds that no member was fitted on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ _BIAS_PRIOR = 5_000
 _QUANTILE_PRIOR = 150
 _ROWS_PER_KNOT = 400
 _MOST_KNOTS = 12
+_LEVEL_DEVIATION = 0.1  # typical level error of one fold, log units
 _BIAS_RANGE = (0.7, 1.5)  # beyond it something else is wrong; a factor must not hide it
 
 
@@ -53,18 +54,32 @@ def fit_calibration(
     folds: Sequence[FoldForecast], transform: Transform, integer: bool, blocks: tuple[int, ...]
 ) -> Calibration:
     """Ensemble weights, bias factors and quantile ratios by horizon block and demand class, each shrunk towards what
-    all rows say, since a cell may hold few. Raises NotEnoughHistoryError when the folds hold no observed demand."""
+    all rows say, since a cell may hold few.
+
+    A fold's level error, by which its whole retailer sold more or less than forecast, widens the distribution but moves
+    it only as far as it is larger than what one period differs from the next (a James-Stein shrinkage): carried over
+    in full, it made MAE on five rossmann folds 12 % worse.
+
+    Raises NotEnoughHistoryError when the folds hold no observed demand."""
     rows = _flatten(folds, blocks)
     if len(rows.actual) == 0:
         raise NotEnoughHistoryError("no observed demand in the backtest folds; use fewer folds or a shorter horizon")
-    weights = _fit_weights(rows, transform, len(blocks))
-    blended = blend(rows.xgboost, rows.lstm, weights[rows.block, rows.cls], transform)
-    bias = _fit_bias(rows, blended, len(blocks))
+    centred = _centred(rows, transform)
+    weights = _fit_weights(centred, transform, len(blocks))
+    weight = weights[rows.block, rows.cls]
+    blended = blend(rows.xgboost, rows.lstm, weight, transform)
+    levels = _level_errors(rows, blended, transform, len(blocks))
+    level = levels.mean(axis=0)
+    lasting = level * level**2 / (level**2 + _LEVEL_DEVIATION**2 / len(levels))
+    shape = _fit_bias(rows, blended * np.exp(levels[rows.fold, rows.block]), len(blocks))
+    bias = np.clip(shape * np.exp(lasting)[:, None], *_BIAS_RANGE)
     mean = blended * bias[rows.block, rows.cls]
     knots = _knots(mean)
     offset = 1.0 if integer else 0.1
     jitter = np.random.default_rng(0).random(len(mean)) if integer else 0.0
     ratio = (rows.actual + jitter) / (mean + offset)
+    if transform == "log":  # what is not lasting must not come back through the median
+        ratio = ratio * np.exp(lasting - level)[rows.block]
     ratios = _fit_quantiles(rows, ratio, mean, knots, len(blocks))
     return Calibration(blocks, transform, integer, weights, bias, knots, ratios)
 
@@ -76,17 +91,46 @@ class _Rows:
     actual: Floats
     block: NDArray[np.intp]
     cls: NDArray[np.intp]
+    fold: NDArray[np.intp]
 
 
 def _flatten(folds: Sequence[FoldForecast], blocks: tuple[int, ...]) -> _Rows:
     parts = []
-    for fold in folds:
+    for k, fold in enumerate(folds):
         S, H = fold.actual.shape
         block = np.broadcast_to(np.searchsorted(blocks, np.arange(1, H + 1)), (S, H))
         cls = np.broadcast_to(demand_class(fold.state)[:, None], (S, H))
         use = fold.scored
-        parts.append((fold.members["xgboost"][use], fold.members["lstm"][use], fold.actual[use], block[use], cls[use]))
+        members = (fold.members["xgboost"][use], fold.members["lstm"][use])
+        parts.append((*members, fold.actual[use], block[use], cls[use], np.full(int(use.sum()), k)))
     return _Rows(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def _centred(rows: _Rows, transform: Transform) -> _Rows:
+    """The rows with each member's level error of each fold and block taken out: a member that happened to stand at
+    the right level in one fold is not the better one."""
+    n = int(rows.block.max()) + 1
+
+    def centre(member: Floats) -> Floats:
+        factor = np.exp(_level_errors(rows, member, transform, n))[rows.fold, rows.block]
+        return (member * factor).astype(np.float32)
+
+    return replace(rows, xgboost=centre(rows.xgboost), lstm=centre(rows.lstm))
+
+
+def _level_errors(rows: _Rows, forecast: Floats, transform: Transform, n_blocks: int) -> Doubles:
+    """[K, B] log of actual over forecast of each fold and block: mean log error (log), or ratio of sums (count)."""
+    n_folds = int(rows.fold.max()) + 1
+    group, size = rows.fold * n_blocks + rows.block, n_folds * n_blocks
+    if transform == "log":
+        error = np.log1p(rows.actual) - np.log1p(forecast)
+        total, count = np.bincount(group, error, size), np.bincount(group, minlength=size)
+        level = np.divide(total, count, out=np.zeros(size), where=count > 0)
+    else:
+        actual, expected = np.bincount(group, rows.actual, size), np.bincount(group, forecast, size)
+        usable = (actual > 0) & (expected > 0)
+        level = np.log(np.divide(actual, expected, out=np.ones(size), where=usable))
+    return np.clip(level, *np.log(_BIAS_RANGE)).reshape(n_folds, n_blocks)
 
 
 def _loss(actual: Floats, forecast: Floats, transform: Transform) -> Doubles:

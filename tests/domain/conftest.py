@@ -38,13 +38,13 @@ def keras_saving() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def simulator() -> Simulator:
-    """Three stores, twelve items, 200 days; clean rows."""
-    return Simulator(stores=3, items=12, days=200, seed=7, dirt=0.0, future_days=30)
+    """Four stores, twenty items, 300 days; clean rows."""
+    return Simulator(stores=4, items=20, days=300, seed=7, dirt=0.0, future_days=30)
 
 
 @pytest.fixture(scope="session")
 def retailer_panel(simulator: Simulator) -> Panel:
-    """Its panel: 32 series, volumes."""
+    """Its panel: about seventy series, volumes."""
     return load_panel(Simulated(simulator), max_quarantined_share=0.01).panel
 
 

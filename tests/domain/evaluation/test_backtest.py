@@ -162,7 +162,7 @@ def test_a_backtest_has_every_tier_at_every_origin_on_the_same_rows(
     backtest: Backtest, retailer_panel: Panel
 ) -> None:
     assert set(backtest.folds) == set(Tier)
-    assert backtest.origins == (170, 184)
+    assert backtest.origins == (270, 284)
     for tier, folds in backtest.folds.items():
         assert [f.origin for f in folds] == list(backtest.origins)
         assert backtest.calibrations[tier].transform == backtest.recipes[tier].transform
@@ -215,6 +215,6 @@ def test_progress_names_fold_and_tier(
 ) -> None:
     monkeypatch.setattr(module, "fit_members", quick_members)
     said: list[str] = []
-    run_backtest(retailer_panel, {Tier.COLD_START: recipe}, (150, 170), progress=said.append)
+    run_backtest(retailer_panel, {Tier.COLD_START: recipe}, (250, 270), progress=said.append)
     assert said == ["fold 1 of 2, cold_start", "fold 2 of 2, cold_start"]
-    assert origin_state(retailer_panel, quick_members(retailer_panel, recipe), 150).n_series == 32
+    assert origin_state(retailer_panel, quick_members(retailer_panel, recipe), 250).n_series == retailer_panel.n_series

@@ -62,7 +62,7 @@ def test_a_fresh_bundle_verifies_and_its_manifest_says_what_it_is(
     assert manifest.quantiles == QUANTILES
     assert manifest.features == feature_list(manifest.spec, log=True)
     assert Recipe.model_validate(manifest.recipe) == trained_log.recipe
-    assert manifest.static_categories["store_id"] == ("S001", "S002", "S003")
+    assert manifest.static_categories["store_id"] == ("S001", "S002", "S003", "S004")
     assert manifest.metrics["mae"] == trained_log.metrics["mae"]
     assert {p.name for p in bundles["log"].iterdir()} == {MANIFEST, *FILES}
 
