@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shelfops_pipeline.contracts.columns import RESERVED_CHANNELS, Grain, Tier
-from shelfops_pipeline.contracts.features import Feature, TierSpec, feature_list, tier_spec
+from shelfops_pipeline.contracts.features import Feature, feature_list
+from shelfops_pipeline.contracts.spec import TierSpec, tier_spec
 
 PAGE = Path(__file__).parents[1] / "docs" / "features.md"
 

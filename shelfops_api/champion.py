@@ -26,7 +26,8 @@ from shelfops_pipeline.contracts.bundle import (
     Manifest,
 )
 from shelfops_pipeline.contracts.columns import OPEN, QUANTILES
-from shelfops_pipeline.contracts.features import TierSpec, feature_names
+from shelfops_pipeline.contracts.features import feature_names
+from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.errors import BundleError
 from shelfops_pipeline.inference.backends import OnnxBackend
 from shelfops_pipeline.inference.calibration import Calibration

@@ -10,7 +10,8 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shelfops_pipeline.contracts.columns import Grain, Status, Tier
-from shelfops_pipeline.contracts.features import Feature, TierSpec
+from shelfops_pipeline.contracts.features import Feature
+from shelfops_pipeline.contracts.spec import TierSpec
 
 SCHEMA_VERSION: Final = 1
 

@@ -10,11 +10,12 @@ A feature belongs to one *source*, which says where `inference.matrix` reads it:
 - `target`: computed from the calendar and the known-future channels around the target period.
 """
 
-from typing import Final, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-from shelfops_pipeline.contracts.columns import HOLIDAY, ON_PROMOTION, OPEN, PRICE, Grain, Tier
+from shelfops_pipeline.contracts.columns import HOLIDAY, ON_PROMOTION, OPEN, PRICE, Tier
+from shelfops_pipeline.contracts.spec import TierSpec
 
 Source = Literal["scalar", "seasonal", "seasonal_promo", "by_horizon", "target"]
 
@@ -32,91 +33,6 @@ class Feature(BaseModel):
     high: float | None = None
 
 
-class TierSpec(BaseModel):
-    """The shape of a tier's inputs: which windows, how far back, how far ahead. Saved in the manifest.
-
-    Lengths are in periods of the retailer's grain.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    tier: Tier
-    grain: Grain
-    horizon: int = Field(ge=1)
-    season: int = Field(description="7 for daily data, 1 for weekly data")
-    year: int = Field(description="Periods in a year that keep the weekday: 364 or 52")
-    lead_in: int = Field(
-        description="Periods of known-future channels before the target window that features may look at"
-    )
-    level_windows: tuple[int, ...]
-    seasonal_windows: tuple[int, ...]
-    seasonal_promo_windows: tuple[int, ...]
-    promo_windows: tuple[int, ...]
-    short: int = Field(description="The short window: one week, or two weekly periods")
-    month: int = Field(description="The reference window: four weeks")
-    base_window: int = Field(description="Window of the seasonal mean that serves as the base of the log-ratio target")
-    base_on_promo: bool = Field(description="Is the base conditional on the promotion flag?")
-    encoder_length: int
-    min_history: int = Field(description="Fewest observed periods for a series to be served by this tier")
-    last_year: bool
-    channels: tuple[str, ...] = Field(description="Known-future channels, reserved names first")
-    past_channels: tuple[str, ...] = Field(description="Channels known only up to the origin")
-    static: tuple[str, ...] = Field(description="Static attributes, store_id and item_id included")
-
-
-_DAILY: Final = {"short": 7, "month": 28, "lead_in": 28, "season": 7, "year": 364}
-_WEEKLY: Final = {"short": 2, "month": 4, "lead_in": 8, "season": 1, "year": 52}
-
-
-def tier_spec(
-    tier: Tier,
-    grain: Grain,
-    horizon: int,
-    history: int,
-    channels: tuple[str, ...],
-    past_channels: tuple[str, ...] = (),
-    static: tuple[str, ...] = (),
-) -> TierSpec:
-    """The windows that `history` observed periods can fill; longer ones would only repeat the longest that fits."""
-    daily = grain is Grain.DAY
-    production = tier is Tier.PRODUCTION
-    levels: tuple[int, ...] = (7, 14, 28) if daily else (2, 4, 8)
-    if production:
-        levels += (56, 91, 182, 364) if daily else (13, 26, 52)
-    seasonal: tuple[int, ...] = (14, 28) if daily else (4, 8)
-    if production:
-        seasonal += (56, 182) if daily else (26,)
-    seasonal_promo: tuple[int, ...] = ((84, 364) if daily else (13, 52)) if production else ((28,) if daily else (8,))
-    promo = ((28, 91) if daily else (8, 26)) if production else ((28,) if daily else (8,))
-    has_promo = ON_PROMOTION in channels
-    long_base = production and has_promo and history >= (2 * 84 if daily else 26)
-
-    def fits(windows: tuple[int, ...]) -> tuple[int, ...]:
-        """Windows that at least half fill, and always the shortest."""
-        return tuple(w for i, w in enumerate(windows) if i == 0 or w <= history)
-
-    base = (84 if daily else 13) if long_base else (28 if daily else 8)
-    seasonal_promo = fits(seasonal_promo) if has_promo else ()
-    return TierSpec(
-        tier=tier,
-        grain=grain,
-        horizon=horizon,
-        level_windows=fits(levels),
-        seasonal_windows=fits(seasonal) if long_base or base in fits(seasonal) else (*fits(seasonal), base),
-        seasonal_promo_windows=seasonal_promo,
-        promo_windows=fits(promo) if has_promo else (),
-        base_window=base,
-        base_on_promo=long_base,
-        encoder_length=min((56 if production else 28) if daily else (26 if production else 8), max(history // 2, 1)),
-        min_history=((84 if daily else 26) if production else 0),
-        last_year=production and history >= (364 + 28 if daily else 52 + 4),
-        channels=channels,
-        past_channels=past_channels if production else (),
-        static=static,
-        **(_DAILY if daily else _WEEKLY),
-    )
-
-
 def feature_list(spec: TierSpec, log: bool) -> tuple[Feature, ...]:
     """The model matrix columns of a tier, in order. `log` says in which scale levels are measured."""
     scale = "log1p(units per period)" if log else "units per period"
@@ -125,7 +41,7 @@ def feature_list(spec: TierSpec, log: bool) -> tuple[Feature, ...]:
         *_likes(spec, scale),
         *_seasonal(spec, scale),
         *_calendar(spec),
-        *_channels(spec, scale),
+        *_channels(spec),
         *(_static(name) for name in spec.static),
     )
 
@@ -257,94 +173,79 @@ def _seasonal(spec: TierSpec, scale: str) -> list[Feature]:
 
 
 def _calendar(spec: TierSpec) -> list[Feature]:
-    def target(name: str, definition: str, unit: str, low: float, high: float) -> Feature:
-        return Feature(name=name, source="target", definition=definition, unit=unit, low=low, high=high)
-
-    rows = [target("horizon", "periods from origin to target", "periods", 1, 10_000)]
+    rows = [_target("horizon", "periods from origin to target", "periods", 1, 10_000)]
     if spec.season > 1:
         rows += [
-            target("weekday", "Monday is 0", "day", 0, 6),
-            target("day_of_month", "day of the month", "day", 1, 31),
-            target("payday_distance", "days to the nearest 1st or 16th", "days", 0, 8),
+            _target("weekday", "Monday is 0", "day", 0, 6),
+            _target("day_of_month", "day of the month", "day", 1, 31),
+            _target("payday_distance", "days to the nearest 1st or 16th", "days", 0, 8),
         ]
-    rows.append(target("month", "month of the year", "month", 1, 12))
+    rows.append(_target("month", "month of the year", "month", 1, 12))
     if spec.last_year or spec.season == 1:
-        rows.append(target("day_of_year", "day of the year", "day", 1, 366))
+        rows.append(_target("day_of_year", "day of the year", "day", 1, 366))
     return rows
 
 
-def _channels(spec: TierSpec, scale: str) -> list[Feature]:
-    def target(name: str, definition: str, unit: str, low: float | None = None, high: float | None = None) -> Feature:
-        return Feature(name=name, source="target", definition=definition, unit=unit, low=low, high=high)
+def _target(name: str, definition: str, unit: str, low: float | None = None, high: float | None = None) -> Feature:
+    return Feature(name=name, source="target", definition=definition, unit=unit, low=low, high=high)
 
-    near = spec.short
-    cap = spec.lead_in + 1
-    rows: list[Feature] = []
-    if ON_PROMOTION in spec.channels:
-        rows += [
-            target("promo", "is the target on promotion?", "flag", 0, 1),
-            target("promo_prev", f"promotions in the {near} periods before the target", "periods", 0, near),
-            target(
-                "promo_next",
-                f"promotions in the {near} periods after the target, as far as known",
-                "periods",
-                0,
-                near,
-            ),
-            target("promo_ahead", "share of promotions over the whole horizon", "share", 0, 1),
-            target(
-                "since_promo_start",
-                "periods since the running promotion began (0: not on promotion)",
-                "periods",
-                0,
-                cap,
-            ),
-        ]
-    if HOLIDAY in spec.channels:
-        rows += [
-            target("holiday", "kind of holiday (0: none)", "code", 0),
-            target("since_holiday", "periods since the last holiday", "periods", 0, cap),
-            target("until_holiday", "periods until the next holiday, as far as known", "periods", 0, cap),
-        ]
-    if OPEN in spec.channels:
-        rows += [
-            target("closed_prev", f"closed periods in the {near} before the target", "periods", 0, near),
-            target(
-                "closed_next",
-                f"closed periods in the {near} after the target, as far as known",
-                "periods",
-                0,
-                near,
-            ),
-            target("since_closed", "periods since last closed", "periods", 0, cap),
-            target("until_closed", "periods until next closed, as far as known", "periods", 0, cap),
-            target(
-                "closed_run",
-                "length of the closure that ended most recently, within the lead-in",
-                "periods",
-                0,
-                cap,
-            ),
-        ]
-    if PRICE in spec.channels:
-        rows += [
-            target("price", "price at the target", "currency", 0),
-            target("price_to_mean", "price at the target / mean price so far", "ratio", 0),
-            target("price_to_max", "price at the target / highest price so far", "ratio", 0),
-            target("price_to_last", "price at the target / price at the origin", "ratio", 0),
-        ]
-    for name in spec.channels:
-        if name not in (ON_PROMOTION, HOLIDAY, OPEN, PRICE):
-            rows += [
-                target(f"cov_{name}", f"{name} at the target", name),
-                target(f"cov_{name}_prev", f"mean {name} of the {near} periods before the target", name),
-                target(
-                    f"cov_{name}_next",
-                    f"mean {name} of the {near} periods after the target, as far as known",
-                    name,
-                ),
-            ]
-    return rows
+
+def _channels(spec: TierSpec) -> list[Feature]:
+    """Features of the known-future channels that the retailer has."""
+    near, cap = spec.short, spec.lead_in + 1
+    makers = {ON_PROMOTION: _promotion(near, cap), HOLIDAY: _holiday(cap), OPEN: _opening(near, cap), PRICE: _price()}
+    rows = [feature for name, made in makers.items() if name in spec.channels for feature in made]
+    others = (name for name in spec.channels if name not in makers)
+    return rows + [feature for name in others for feature in _covariate(name, near)]
+
+
+def _promotion(near: int, cap: int) -> list[Feature]:
+    return [
+        _target("promo", "is the target on promotion?", "flag", 0, 1),
+        _target("promo_prev", f"promotions in the {near} periods before the target", "periods", 0, near),
+        _target(
+            "promo_next", f"promotions in the {near} periods after the target, as far as known", "periods", 0, near
+        ),
+        _target("promo_ahead", "share of promotions over the whole horizon", "share", 0, 1),
+        _target(
+            "since_promo_start", "periods since the running promotion began (0: not on promotion)", "periods", 0, cap
+        ),
+    ]
+
+
+def _holiday(cap: int) -> list[Feature]:
+    return [
+        _target("holiday", "kind of holiday (0: none)", "code", 0),
+        _target("since_holiday", "periods since the last holiday", "periods", 0, cap),
+        _target("until_holiday", "periods until the next holiday, as far as known", "periods", 0, cap),
+    ]
+
+
+def _opening(near: int, cap: int) -> list[Feature]:
+    return [
+        _target("closed_prev", f"closed periods in the {near} before the target", "periods", 0, near),
+        _target("closed_next", f"closed periods in the {near} after the target, as far as known", "periods", 0, near),
+        _target("since_closed", "periods since last closed", "periods", 0, cap),
+        _target("until_closed", "periods until next closed, as far as known", "periods", 0, cap),
+        _target("closed_run", "length of the closure that ended last, within the lead-in", "periods", 0, cap),
+    ]
+
+
+def _price() -> list[Feature]:
+    return [
+        _target("price", "price at the target", "currency", 0),
+        _target("price_to_mean", "price at the target / mean price so far", "ratio", 0),
+        _target("price_to_max", "price at the target / highest price so far", "ratio", 0),
+        _target("price_to_last", "price at the target / price at the origin", "ratio", 0),
+    ]
+
+
+def _covariate(name: str, near: int) -> list[Feature]:
+    return [
+        _target(f"cov_{name}", f"{name} at the target", name),
+        _target(f"cov_{name}_prev", f"mean {name} of the {near} periods before the target", name),
+        _target(f"cov_{name}_next", f"mean {name} of the {near} periods after the target, as far as known", name),
+    ]
 
 
 def _static(name: str) -> Feature:

@@ -13,6 +13,8 @@ from shelfops_pipeline.data.panel import Floats, Panel, State, Static
 from shelfops_pipeline.data.source import Reference
 from shelfops_pipeline.errors import DataError
 
+_LONGEST_AHEAD = 400  # periods; no horizon is longer (settings), so a calendar further ahead is of no use
+_FLAGS = (c.OPEN, c.ON_PROMOTION, c.HOLIDAY)
 _SCHEDULE_WEEKS = 4  # a store that opened on a weekday within so many weeks is expected to open on it again
 
 
@@ -60,7 +62,7 @@ def build_panel(
     """
     if demand.empty:
         raise DataError(f"{dataset}: no valid transactions to build a panel from; see `shelfops quarantine`")
-    axes = _axes(grain, demand, reference.covariates)
+    axes = _axes(grain, demand, reference)
     channels, past = _covariates(axes, reference.covariates)
     if c.HOLIDAY not in channels and not reference.calendar.empty:
         channels[c.HOLIDAY], kinds = _holidays(axes, reference)
@@ -96,9 +98,10 @@ def _codes(ids: pd.Series, index: pd.Index) -> NDArray[np.intp]:
     return index.get_indexer(pd.Index(ids.astype(str)))
 
 
-def _axes(grain: Grain, demand: pd.DataFrame, covariates: list[pd.DataFrame]) -> _Axes:
+def _axes(grain: Grain, demand: pd.DataFrame, reference: Reference) -> _Axes:
     step = 7 if grain is Grain.WEEK else 1
-    planned = [f for f in covariates if {c.STORE_ID, c.ITEM_ID} <= set(f.columns) and bool(f[c.KNOWN_FUTURE].iloc[0])]
+    ahead = [f for f in reference.covariates if len(f) and bool(f[c.KNOWN_FUTURE].iloc[0])]
+    planned = [f for f in ahead if {c.STORE_ID, c.ITEM_ID} <= set(f.columns)]
     pairs = pd.concat([_pairs(f) for f in (demand, *planned)]).drop_duplicates()
     stores, items = pd.Index(sorted(pairs[c.STORE_ID].unique())), pd.Index(sorted(pairs[c.ITEM_ID].unique()))
     pairs = pairs.sort_values([c.STORE_ID, c.ITEM_ID])
@@ -106,8 +109,10 @@ def _axes(grain: Grain, demand: pd.DataFrame, covariates: list[pd.DataFrame]) ->
     series = np.full((len(stores), len(items)), -1, dtype=np.intp)
     series[store_of, item_of] = np.arange(len(pairs))
     first, last = demand[c.DATE].min(), demand[c.DATE].max()
-    known = [f[c.DATE].max() for f in covariates if len(f) and bool(f[c.KNOWN_FUTURE].iloc[0])]
-    end = max([last, *known])
+    # Where no plan reaches ahead, the calendar does: without future periods there would be no opening hours in them.
+    special = reference.calendar[c.DATE].max() if len(reference.calendar) else last
+    calendar_end = min(special, last + pd.Timedelta(days=_LONGEST_AHEAD * step))
+    end = max([last, calendar_end, *(f[c.DATE].max() for f in ahead)])
     dates = np.arange(
         first.to_datetime64().astype("datetime64[D]"),
         end.to_datetime64().astype("datetime64[D]") + np.timedelta64(1, "D"),
@@ -152,9 +157,10 @@ def _expected_opening(axes: _Axes, trading: NDArray[np.bool_]) -> Floats:
     """[n_stores, T] opening where the retailer gives no schedule: as traded, then by weekday as in recent weeks."""
     opening = trading.astype(np.float32)
     season = 7 if axes.step == 1 else 1
+    unseen = ~trading.any(axis=1)  # a store that is planned but has never traded will
     for period in range(axes.n_observed, axes.shape[1]):
         back = [p for p in range(period - season, -1, -season) if p < axes.n_observed][:_SCHEDULE_WEEKS]
-        opening[:, period] = trading[:, back].any(axis=1) if back else 1
+        opening[:, period] = trading[:, back].any(axis=1) | unseen if back else 1
     return opening
 
 
@@ -185,27 +191,47 @@ def _covariates(axes: _Axes, frames: list[pd.DataFrame]) -> tuple[dict[str, Floa
 
 
 def _scatter(axes: _Axes, frame: pd.DataFrame) -> Floats:
-    """One covariate as [S, T], broadcast over the ids that its rows do not name."""
-    period = axes.periods(frame[c.DATE])
-    value = frame[c.VALUE].to_numpy(np.float32)
-    inside = (period >= 0) & (period < axes.shape[1])
-    has_store, has_item = c.STORE_ID in frame, c.ITEM_ID in frame
-    if has_store and has_item:
-        out = np.full(axes.shape, np.nan, dtype=np.float32)
-        row = axes.rows(frame)
-        inside &= row >= 0
-        out[row[inside], period[inside]] = value[inside]
-        return out
-    if not (has_store or has_item):
-        line = np.full(axes.shape[1], np.nan, dtype=np.float32)
-        line[period[inside]] = value[inside]
+    """One covariate as [S, T], broadcast over the ids that its rows do not name; rows that name more go first."""
+    ids = [key for key in (c.STORE_ID, c.ITEM_ID) if key in frame]
+    unnamed = [key for key in ids if frame[key].isna().any()]
+    if not unnamed:
+        return _spread(axes, frame, ids)
+    out = np.full(axes.shape, np.nan, dtype=np.float32)
+    named = frame[ids].notna()
+    for pattern in sorted(named.drop_duplicates().to_numpy().tolist(), key=sum):  # at most four
+        part = frame[(named == pattern).all(axis=1)]
+        values = _spread(axes, part, [key for key, there in zip(ids, pattern, strict=True) if there])
+        out = np.where(np.isfinite(values), values, out)
+    return out
+
+
+def _spread(axes: _Axes, frame: pd.DataFrame, ids: list[str]) -> Floats:
+    """[S, T] the rows of a frame that name `ids`, and no others."""
+    if len(ids) == 2:
+        return _table(axes, frame, axes.rows(frame), axes.shape[0])
+    if not ids:
+        line = _table(axes, frame, np.zeros(len(frame), dtype=np.intp), 1)
         return np.broadcast_to(line, axes.shape).copy()
-    column, index, of = (c.STORE_ID, axes.stores, axes.store_of) if has_store else (c.ITEM_ID, axes.items, axes.item_of)
-    code = _codes(frame[column], index)
-    inside &= code >= 0
-    table = np.full((len(index), axes.shape[1]), np.nan, dtype=np.float32)
-    table[code[inside], period[inside]] = value[inside]
-    return table[of]
+    index, of = (axes.stores, axes.store_of) if ids == [c.STORE_ID] else (axes.items, axes.item_of)
+    return _table(axes, frame, _codes(frame[ids[0]], index), len(index))[of]
+
+
+def _table(axes: _Axes, frame: pd.DataFrame, row: NDArray[np.intp], n_rows: int) -> Floats:
+    """[n_rows, T] the frame's values; -1 is no row. Days that share a period are summed up as demand is: a flag holds
+    if it held on any day, anything else is the mean."""
+    period, value = axes.periods(frame[c.DATE]), frame[c.VALUE].to_numpy(np.float32)
+    inside = (row >= 0) & (period >= 0) & (period < axes.shape[1]) & np.isfinite(value)
+    row, period, value = row[inside], period[inside], value[inside]
+    out = np.full((n_rows, axes.shape[1]), np.nan, dtype=np.float32)
+    if axes.step == 1:
+        out[row, period] = value
+    elif frame[c.NAME].iloc[0] in _FLAGS:
+        np.fmax.at(out, (row, period), value)
+    else:
+        cell = row * axes.shape[1] + period
+        count = np.bincount(cell, minlength=out.size)
+        np.divide(np.bincount(cell, value, out.size), count, out=out.reshape(-1), where=count > 0, casting="unsafe")
+    return out
 
 
 def _holidays(axes: _Axes, reference: Reference) -> tuple[Floats, tuple[str, ...]]:
@@ -226,7 +252,8 @@ def _holidays(axes: _Axes, reference: Reference) -> tuple[Floats, tuple[str, ...
         period = axes.periods(days[c.DATE])
         inside = (period >= 0) & (period < axes.shape[1])
         code = np.array([kinds.index(k) + 1 for k in days[c.KIND].astype(str)], dtype=np.float32)
-        table[np.ix_(where, period[inside])] = code[inside]
+        cells = np.ix_(where, period[inside])
+        table[cells] = np.maximum(table[cells], code[inside])  # codes rise with the kinds' names
     return table[axes.store_of], kinds
 
 

@@ -16,7 +16,7 @@ from shelfops_pipeline.data.source import Reference
 from shelfops_pipeline.data.validation import check_training_data, validate_transactions
 from shelfops_pipeline.defs.partitions import ONE_RUN, PERIODS
 from shelfops_pipeline.defs.resources import Retailer, Warehouse
-from shelfops_pipeline.defs.types import RawTransactions
+from shelfops_pipeline.defs.types import RawTransactions, TrainingData
 from shelfops_pipeline.store.records import QuarantinedRow
 from shelfops_pipeline.store.writes import replace_quarantine
 
@@ -101,15 +101,25 @@ def validate(
     yield dg.Output(None, "quarantined_transactions", metadata={"dagster/row_count": len(result.quarantined)})
 
 
+@dg.asset(group_name="features", owners=OWNERS, kinds={"pandera"}, io_manager_key="frames", dagster_type=TrainingData)
+def training_data(retailer: Retailer, validated_transactions: pd.DataFrame) -> dg.MaterializeResult[pd.DataFrame]:
+    """Demand per period, store and item, net of returns, through the training-data gate: any breach stops the run."""
+    demand = check_training_data(daily_demand(validated_transactions, retailer.source.grain))
+    facts: dict[str, Any] = {
+        "dagster/row_count": len(demand),
+        "from": str(demand[DATE].min()),
+        "to": str(demand[DATE].max()),
+    }
+    return dg.MaterializeResult(value=demand, metadata=facts)
+
+
 @dg.asset(group_name="features", owners=OWNERS, kinds={"numpy"}, io_manager_key="panels")
 def panel(
-    retailer: Retailer, validated_transactions: pd.DataFrame, raw_reference: Reference, raw_inventory: pd.DataFrame
+    retailer: Retailer, training_data: pd.DataFrame, raw_reference: Reference, raw_inventory: pd.DataFrame
 ) -> dg.MaterializeResult[Panel]:
     """The dense [series x time] panel, with a mask that keeps "no demand" apart from "nobody knows"."""
-    source = retailer.source
-    demand = check_training_data(daily_demand(validated_transactions, source.grain))
-    stock = None if raw_inventory.empty else raw_inventory
-    value = build_panel(source.name, source.grain, source.absence, demand, raw_reference, stock)
+    source, stock = retailer.source, None if raw_inventory.empty else raw_inventory
+    value = build_panel(source.name, source.grain, source.absence, training_data, raw_reference, stock)
     states = {state.name.lower(): int((value.state == state).sum()) for state in State}
     facts: dict[str, Any] = {
         "series": value.n_series,

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shelfops_pipeline.contracts.columns import DATE, NAME, TS
-from shelfops_pipeline.contracts.features import TierSpec
+from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.data.source import Reference
 from shelfops_pipeline.evaluation.backtest import Backtest

@@ -16,6 +16,6 @@ train = dg.define_asset_job(
 )
 refresh = dg.define_asset_job(
     "refresh",
-    REFERENCE | dg.AssetSelection.assets("panel") | SERVED,
+    REFERENCE | dg.AssetSelection.assets("training_data", "panel") | SERVED,
     description="New forecasts by the present champion.",
 )

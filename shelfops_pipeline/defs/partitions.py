@@ -5,7 +5,8 @@
 | raw_transactions, validated_transactions           | period     | same period    | frames     | default |
 | quarantined_transactions                           | period     | same period    | none (warehouse) | default |
 | raw_reference, raw_inventory                       | none       |                | reference, frames | default |
-| panel                                              | none       | all periods    | panel      | default |
+| training_data                                      | none       | all periods    | frames     | default |
+| panel                                              | none       |                | panels     | default |
 | cold_start_features, production_features           | none       |                | arrays     | ml      |
 | *_xgboost, *_lstm, backtest, model_candidates      | none       |                | models, backtest, json | ml |
 | champion, shap_*, charts, model_card               | none       |                | json, explanations | ml |

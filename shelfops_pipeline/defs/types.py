@@ -8,7 +8,7 @@ from dagster_pandera import pandera_schema_to_dagster_type
 from shelfops_pipeline.features.create import FeatureRows
 from shelfops_pipeline.schemas.features import ColdStartFeaturesSchema, ProductionFeaturesSchema
 from shelfops_pipeline.schemas.prediction import PredictionInputSchema
-from shelfops_pipeline.schemas.transactions import RawTransactionSchema
+from shelfops_pipeline.schemas.transactions import RawTransactionSchema, TrainingDataSchema
 
 
 def _of(schema: Any, expected: tuple[type, ...], name: str) -> dg.DagsterType:
@@ -23,6 +23,7 @@ def _of(schema: Any, expected: tuple[type, ...], name: str) -> dg.DagsterType:
 
 
 RawTransactions: Final = pandera_schema_to_dagster_type(RawTransactionSchema)
+TrainingData: Final = pandera_schema_to_dagster_type(TrainingDataSchema)
 ColdStartFeatures: Final = _of(ColdStartFeaturesSchema, (FeatureRows, type(None)), "ColdStartFeatures")
 ProductionFeatures: Final = _of(ProductionFeaturesSchema, (FeatureRows, type(None)), "ProductionFeatures")
 PredictionInput: Final = _of(PredictionInputSchema, (list,), "PredictionInput")

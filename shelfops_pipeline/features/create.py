@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.bundle import Transform
 from shelfops_pipeline.contracts.columns import Tier
-from shelfops_pipeline.contracts.features import TierSpec
+from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.errors import NotEnoughHistoryError
 from shelfops_pipeline.features.state import StateBuilder, forget_history

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.columns import ITEM_ID, STORE_ID
-from shelfops_pipeline.contracts.features import TierSpec
+from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.features.prefix import Prefix, group_prefix
 from shelfops_pipeline.inference.matrix import season_position

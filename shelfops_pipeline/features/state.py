@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.bundle import Transform
 from shelfops_pipeline.contracts.columns import ON_PROMOTION, PRICE
-from shelfops_pipeline.contracts.features import TierSpec
+from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.data.panel import Panel, State
 from shelfops_pipeline.features.likes import Likes
 from shelfops_pipeline.features.prefix import Prefix, ratio, variance

@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.columns import HOLIDAY, ON_PROMOTION, OPEN, PRICE, RESERVED_CHANNELS
-from shelfops_pipeline.contracts.features import TierSpec, feature_names
+from shelfops_pipeline.contracts.features import feature_names
+from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.inference import windows
 from shelfops_pipeline.inference.state import SeriesState
 

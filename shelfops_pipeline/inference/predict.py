@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.bundle import CALIBRATION, MANIFEST, Manifest, Transform
 from shelfops_pipeline.contracts.columns import Metric
-from shelfops_pipeline.contracts.features import TierSpec
+from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.inference import calibration as cal
 from shelfops_pipeline.inference.backends import Backend, NativeBackend
 from shelfops_pipeline.inference.calibration import Calibration

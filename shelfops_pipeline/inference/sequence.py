@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.bundle import Transform
 from shelfops_pipeline.contracts.columns import HOLIDAY, OPEN, PRICE
-from shelfops_pipeline.contracts.features import TierSpec
+from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.inference.matrix import base_level, season_position
 from shelfops_pipeline.inference.state import SeriesState
 

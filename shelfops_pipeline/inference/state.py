@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.columns import OPEN, Grain
-from shelfops_pipeline.contracts.features import TierSpec, feature_list
+from shelfops_pipeline.contracts.features import feature_list
+from shelfops_pipeline.contracts.spec import TierSpec
 
 Floats = NDArray[np.float32]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from shelfops_pipeline.contracts.bundle import Transform
-from shelfops_pipeline.contracts.features import TierSpec
+from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.features.create import SequenceWindows
 from shelfops_pipeline.inference.quiet import import_keras
 from shelfops_pipeline.models.recipe import LstmRecipe

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shelfops_pipeline.contracts.bundle import Transform
 from shelfops_pipeline.contracts.columns import Tier
-from shelfops_pipeline.contracts.features import TierSpec, tier_spec
+from shelfops_pipeline.contracts.spec import TierSpec, tier_spec
 from shelfops_pipeline.data.panel import Panel, State
 from shelfops_pipeline.errors import NotEnoughHistoryError
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.contracts.bundle import Transform
 from shelfops_pipeline.contracts.columns import Metric, Tier
-from shelfops_pipeline.contracts.features import TierSpec
+from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.features.state import StateBuilder
 from shelfops_pipeline.inference.predict import Forecast, ServedModel, predict_demand

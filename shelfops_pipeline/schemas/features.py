@@ -14,7 +14,8 @@ import structlog
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.columns import RESERVED_CHANNELS, Grain, Tier
-from shelfops_pipeline.contracts.features import Feature, TierSpec, feature_list, tier_spec
+from shelfops_pipeline.contracts.features import Feature, feature_list
+from shelfops_pipeline.contracts.spec import TierSpec, tier_spec
 from shelfops_pipeline.features.create import FeatureRows
 
 Floats = NDArray[np.float32]

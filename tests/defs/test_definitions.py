@@ -17,7 +17,7 @@ EXPECTED = {
         "validated_transactions",
         "quarantined_transactions",
     },
-    "features": {"panel", "cold_start_features", "production_features"},
+    "features": {"training_data", "panel", "cold_start_features", "production_features"},
     "models": {"cold_start_xgboost", "cold_start_lstm", "production_xgboost", "production_lstm"},
     "evaluation": {"backtest"},
     "lifecycle": {"model_candidates", "champion", "model_card", "experiment_run"},
@@ -73,7 +73,13 @@ def test_gates_are_attached_as_dagster_types(definitions: Any) -> None:
         for node in job.nodes
         for out in node.definition.output_defs
     }
-    assert {"RawTransactionSchema", "ColdStartFeatures", "ProductionFeatures", "PredictionInput"} <= types
+    assert {
+        "RawTransactionSchema",
+        "TrainingDataSchema",
+        "ColdStartFeatures",
+        "ProductionFeatures",
+        "PredictionInput",
+    } <= types
 
 
 def test_jobs_and_schedules_resolve(definitions: Any) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.columns import HOLIDAY, ON_PROMOTION, OPEN, PRICE, Grain, Tier
-from shelfops_pipeline.contracts.features import TierSpec, tier_spec
+from shelfops_pipeline.contracts.spec import TierSpec, tier_spec
 from shelfops_pipeline.data.panel import Panel, State, Static
 from shelfops_pipeline.inference.state import Layout, SeriesState
 from shelfops_pipeline.models.recipe import Recipe

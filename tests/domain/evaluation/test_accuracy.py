@@ -37,9 +37,7 @@ def test_the_ensemble_is_within_a_quarter_of_what_perfect_knowledge_of_the_rate_
     panel_ids = [f"{s}/{i}" for s, i in zip(retailer_panel.store_ids, retailer_panel.item_ids, strict=True)]
     first = int((retailer_panel.dates[0] - simulator.dates[0]).astype(int))
     rate = simulator.true_rate[[ids.index(k) for k in panel_ids]][:, first:]
-    errors = [
-        np.abs(f.actual - rate[:, f.origin + 1 : f.origin + 1 + f.actual.shape[1]]) for f in backtest.folds[tier]
-    ]
+    errors = [np.abs(f.actual - rate[:, f.origin + 1 : f.origin + 1 + f.actual.shape[1]]) for f in backtest.folds[tier]]
     perfect = float(np.nanmean(np.concatenate(errors)))
     assert numbers(backtest, tier)["mae"] < 1.25 * perfect
 

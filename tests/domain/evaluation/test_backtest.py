@@ -106,9 +106,7 @@ def test_a_fold_without_earlier_ones_is_calibrated_on_the_other_half_of_the_seri
     assert len(halves) == 2  # each series moves the forecasts of the half that it is not in
 
 
-def test_later_folds_do_not_reach_back(
-    retailer_panel: Panel, recipe: Recipe, folds: list[FoldForecast]
-) -> None:
+def test_later_folds_do_not_reach_back(retailer_panel: Panel, recipe: Recipe, folds: list[FoldForecast]) -> None:
     clean = score_folds(retailer_panel, folds, recipe, Metric.MAE)
     spoiled = score_folds(retailer_panel, poisoned(folds, 3), recipe, Metric.MAE)
     for k in range(3):
@@ -158,9 +156,7 @@ def test_actuals_after_the_end_of_the_history_are_unknown(retailer_panel: Panel)
     assert np.isnan(got[:, 3:]).all()
 
 
-def test_a_backtest_has_every_tier_at_every_origin_on_the_same_rows(
-    backtest: Backtest, retailer_panel: Panel
-) -> None:
+def test_a_backtest_has_every_tier_at_every_origin_on_the_same_rows(backtest: Backtest, retailer_panel: Panel) -> None:
     assert set(backtest.folds) == set(Tier)
     assert backtest.origins == (270, 284)
     for tier, folds in backtest.folds.items():
@@ -210,9 +206,7 @@ def test_taking_some_series_takes_them_everywhere(backtest: Backtest) -> None:
     np.testing.assert_array_equal(part.baselines[0].naive_error, backtest.baselines[0].naive_error[rows])
 
 
-def test_progress_names_fold_and_tier(
-    retailer_panel: Panel, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_progress_names_fold_and_tier(retailer_panel: Panel, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "fit_members", quick_members)
     said: list[str] = []
     run_backtest(retailer_panel, {Tier.COLD_START: recipe}, (250, 270), progress=said.append)

@@ -50,12 +50,8 @@ def test_no_folds_at_all_is_a_mistake(folds: int) -> None:
         fold_origins(panel(200), horizon=14, folds=folds, season=7)
 
 
-@given(
-    n=st.integers(8, 400), horizon=st.integers(1, 60), folds=st.integers(1, 12), season=st.sampled_from([1, 7])
-)
-def test_folds_always_lie_inside_the_history_evenly_and_in_order(
-    n: int, horizon: int, folds: int, season: int
-) -> None:
+@given(n=st.integers(8, 400), horizon=st.integers(1, 60), folds=st.integers(1, 12), season=st.sampled_from([1, 7]))
+def test_folds_always_lie_inside_the_history_evenly_and_in_order(n: int, horizon: int, folds: int, season: int) -> None:
     try:
         origins = fold_origins(panel(n), horizon, folds, season)
     except NotEnoughHistoryError:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.bundle import Transform
 from shelfops_pipeline.contracts.columns import Grain, Tier
-from shelfops_pipeline.contracts.features import Feature, feature_list, tier_spec
+from shelfops_pipeline.contracts.features import Feature, feature_list
+from shelfops_pipeline.contracts.spec import tier_spec
 
 WEEK = np.array([0.8, 0.85, 0.9, 1.0, 1.25, 1.5, 0.7])
 

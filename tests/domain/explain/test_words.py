@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from shelfops_pipeline.contracts.columns import Grain, Tier
-from shelfops_pipeline.contracts.features import Feature, feature_list, tier_spec
+from shelfops_pipeline.contracts.features import Feature, feature_list
+from shelfops_pipeline.contracts.spec import tier_spec
 from shelfops_pipeline.explain.shap_values import UnitExplanation, explain, to_units
 from shelfops_pipeline.explain.words import amount, because, describe, reasons, signed, theme_of, themes
 

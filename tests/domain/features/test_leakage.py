@@ -129,9 +129,7 @@ def test_training_rows_depend_on_later_demand_only_through_their_label(tier: Tie
     spec = spec_for(panel, tier, HORIZON)
     demand = panel.demand.copy()
     demand[:, cut + 1 :] *= factor  # the same cells are observed, so the same rows are sampled
-    a, b = (
-        create_features(p, spec, "log", SCALES, 20_000, seed=3) for p in (panel, replace(panel, demand=demand))
-    )
+    a, b = (create_features(p, spec, "log", SCALES, 20_000, seed=3) for p in (panel, replace(panel, demand=demand)))
     for name in ("series", "origin", "horizon"):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
     past = a.origin <= cut

@@ -9,7 +9,8 @@ import pytest
 
 from shelfops_pipeline.contracts.bundle import Transform
 from shelfops_pipeline.contracts.columns import HOLIDAY, ON_PROMOTION, OPEN, PRICE, Grain, Tier
-from shelfops_pipeline.contracts.features import TierSpec, feature_list, feature_names
+from shelfops_pipeline.contracts.features import feature_list, feature_names
+from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.data.panel import Panel, State
 from shelfops_pipeline.features.state import StateBuilder
 from shelfops_pipeline.inference.matrix import model_matrix

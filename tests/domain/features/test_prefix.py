@@ -53,9 +53,7 @@ def test_group_means_equal_a_loop_and_skip_series_without_a_group(
     groups = np.array(data.draw(st.lists(st.integers(-1, 3), min_size=len(y), max_size=len(y))))
     end = data.draw(st.integers(0, y.shape[1] - 1))
     got = group_prefix(y, np.isfinite(y), groups, 4, lag).mean(end, periods)
-    expected = [
-        naive_mean([v for row in y[groups == g] for v in window(row, end, periods, lag)]) for g in range(4)
-    ]
+    expected = [naive_mean([v for row in y[groups == g] for v in window(row, end, periods, lag)]) for g in range(4)]
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-3)
 
 

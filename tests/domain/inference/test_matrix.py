@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from shelfops_pipeline.contracts.columns import ON_PROMOTION, OPEN, Grain, Tier
-from shelfops_pipeline.contracts.features import feature_names, tier_spec
+from shelfops_pipeline.contracts.features import feature_names
+from shelfops_pipeline.contracts.spec import tier_spec
 from shelfops_pipeline.inference.matrix import base_level, model_matrix, season_position
 from shelfops_pipeline.inference.state import SeriesState
 from tests.domain.support import blank_state

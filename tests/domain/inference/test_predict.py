@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.bundle import Transform
 from shelfops_pipeline.contracts.columns import HOLIDAY, OPEN, Metric, Tier
-from shelfops_pipeline.contracts.features import TierSpec, feature_names
+from shelfops_pipeline.contracts.features import feature_names
+from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.data.panel import Panel, Static
 from shelfops_pipeline.features.state import StateBuilder
 from shelfops_pipeline.inference import predict
@@ -33,7 +34,9 @@ class Stand:
         return (decoder.mean(axis=2) + static.sum(axis=1, keepdims=True) / 100 + encoder.mean((1, 2))[:, None]) / 2
 
 
-def model(spec: TierSpec, panel: Panel | None = None, transform: Transform = "log", integer: bool = True) -> ServedModel:
+def model(
+    spec: TierSpec, panel: Panel | None = None, transform: Transform = "log", integer: bool = True
+) -> ServedModel:
     shape = (1, len(CLASSES))
     ratios = np.broadcast_to(np.linspace(0.1, 2.5, len(LEVELS)), (*shape, 1, len(LEVELS)))
     calibration = Calibration(

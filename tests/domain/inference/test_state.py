@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfops_pipeline.contracts.columns import ON_PROMOTION, OPEN, PRICE, Grain, Tier
-from shelfops_pipeline.contracts.features import tier_spec
+from shelfops_pipeline.contracts.spec import tier_spec
 from shelfops_pipeline.features.state import StateBuilder
 from shelfops_pipeline.inference.state import Layout, SeriesState
 from tests.domain.support import blank_state, difficult_panel, small_spec, spec_for

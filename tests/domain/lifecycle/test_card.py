@@ -10,7 +10,8 @@ import pytest
 
 from shelfops_pipeline.contracts.bundle import Manifest
 from shelfops_pipeline.contracts.columns import BACKTEST_COLUMNS, Grain, Tier
-from shelfops_pipeline.contracts.features import feature_list, tier_spec
+from shelfops_pipeline.contracts.features import feature_list
+from shelfops_pipeline.contracts.spec import tier_spec
 from shelfops_pipeline.lifecycle.card import render_card
 
 SECTIONS = (

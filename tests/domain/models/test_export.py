@@ -30,9 +30,7 @@ def test_both_graphs_agree_with_their_models(copy: Path, retailer_panel: Panel, 
     assert max(worst.values()) < 1e-4
 
 
-def test_the_booster_of_another_seed_is_refused(
-    copy: Path, retailer_panel: Panel, trained_log: Trained
-) -> None:
+def test_the_booster_of_another_seed_is_refused(copy: Path, retailer_panel: Panel, trained_log: Trained) -> None:
     recipe = trained_log.recipe
     assert recipe.spec.tier is Tier.PRODUCTION
     rows = create_features(retailer_panel, recipe.spec, "log", channel_scales(retailer_panel), 2000, seed=99)
