@@ -24,7 +24,7 @@ Floats = NDArray[np.float32]
 LAGS, MEANS, STDS = (7, 14, 28), (7, 14, 28, 56), (7, 28)
 OUTPUTS = len(LAGS) + len(MEANS) + len(STDS)
 THREADS = os.cpu_count() or 1
-MOST_ROWS = {"mlforecast": 20_000_000, "pandas": 2_000_000}
+MOST_ROWS = {"mlforecast": 100_000_000, "pandas": 2_000_000}
 COMPARED_SERIES = 200
 _BLOCK = 500
 

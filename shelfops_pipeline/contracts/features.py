@@ -180,7 +180,8 @@ def _calendar(spec: TierSpec) -> list[Feature]:
             _target("day_of_month", "day of the month", "day", 1, 31),
             _target("payday_distance", "days to the nearest 1st or 16th", "days", 0, 8),
         ]
-    rows.append(_target("month", "month of the year", "month", 1, 12))
+    if spec.full_year:  # of less, a month would only name the recent past
+        rows.append(_target("month", "month of the year", "month", 1, 12))
     if spec.last_year or spec.season == 1:
         rows.append(_target("day_of_year", "day of the year", "day", 1, 366))
     return rows

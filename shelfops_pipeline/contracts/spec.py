@@ -33,6 +33,7 @@ class TierSpec(BaseModel):
     base_on_promo: bool = Field(description="Is the base conditional on the promotion flag?")
     encoder_length: int
     min_history: int = Field(description="Fewest observed periods for a series to be served by this tier")
+    full_year: bool = Field(description="Is there a year of history to learn the season from?")
     last_year: bool
     channels: tuple[str, ...] = Field(description="Known-future channels, reserved names first")
     past_channels: tuple[str, ...] = Field(description="Channels known only up to the origin")
@@ -64,6 +65,7 @@ def tier_spec(
     seasonal_promo: tuple[int, ...] = ((84, 364) if daily else (13, 52)) if production else ((28,) if daily else (8,))
     promo = ((28, 91) if daily else (8, 26)) if production else ((28,) if daily else (8,))
     has_promo = ON_PROMOTION in channels
+    full_year = history >= (364 + 28 if daily else 52 + 4)
     long_base = production and has_promo and history >= (2 * 84 if daily else 26)
 
     def fits(windows: tuple[int, ...]) -> tuple[int, ...]:
@@ -84,7 +86,8 @@ def tier_spec(
         base_on_promo=long_base,
         encoder_length=min((56 if production else 28) if daily else (26 if production else 8), max(history // 2, 1)),
         min_history=((84 if daily else 26) if production else 0),
-        last_year=production and history >= (364 + 28 if daily else 52 + 4),
+        full_year=full_year,
+        last_year=production and full_year,
         channels=channels,
         past_channels=past_channels if production else (),
         static=static,

@@ -28,8 +28,8 @@ _NOT_TRAINED: dict[str, Any] = {
 }
 
 
-def tier_assets(tier: Tier) -> list[dg.AssetsDefinition]:
-    """The training rows and the two members of one tier. A tier that is not trained has empty values."""
+def features_asset(tier: Tier) -> dg.AssetsDefinition:
+    """A tier's training rows; empty when the tier is not trained."""
 
     @dg.asset(
         name=f"{tier.value}_features",
@@ -52,6 +52,12 @@ def tier_assets(tier: Tier) -> list[dg.AssetsDefinition]:
         facts: dict[str, Any] = {"dagster/row_count": len(rows.demand), "features": rows.matrix.shape[1]}
         return dg.MaterializeResult(value=rows, metadata=facts | {"out of range": [b.feature for b in breaches]})
 
+    return features
+
+
+def xgboost_asset(tier: Tier) -> dg.AssetsDefinition:
+    """A tier's gradient-boosted member; empty when the tier is not trained."""
+
     @dg.asset(
         name=f"{tier.value}_xgboost",
         group_name="models",
@@ -69,6 +75,12 @@ def tier_assets(tier: Tier) -> list[dg.AssetsDefinition]:
         recipe = retailer.plan(panel).recipes[tier]
         booster = fit_xgboost(_in_memory(rows), recipe.xgboost, recipe.transform, recipe.seed)
         return dg.MaterializeResult(value=booster, metadata=recipe.xgboost.model_dump())
+
+    return xgboost
+
+
+def lstm_asset(tier: Tier) -> dg.AssetsDefinition:
+    """A tier's recurrent member; empty when the tier is not trained."""
 
     @dg.asset(
         name=f"{tier.value}_lstm",
@@ -90,7 +102,7 @@ def tier_assets(tier: Tier) -> list[dg.AssetsDefinition]:
         network = fit_lstm(windows, recipe.spec, sizes, recipe.lstm, recipe.transform, recipe.seed)
         return dg.MaterializeResult(value=network, metadata=recipe.lstm.model_dump() | {"windows": len(windows.target)})
 
-    return [features, xgboost, lstm]
+    return lstm
 
 
 def _in_memory(rows: FeatureRows) -> FeatureRows:
@@ -121,4 +133,4 @@ def backtest(context: dg.AssetExecutionContext, retailer: Retailer, panel: Panel
     return dg.MaterializeResult(value=result, metadata=facts)
 
 
-TIER_ASSETS = [asset for tier in Tier for asset in tier_assets(tier)]
+TIER_ASSETS = [make(tier) for tier in Tier for make in (features_asset, xgboost_asset, lstm_asset)]

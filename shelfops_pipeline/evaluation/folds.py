@@ -14,6 +14,8 @@ def fold_origins(panel: Panel, horizon: int, folds: int, season: int) -> tuple[i
     fewer of them; a history that cannot hold one whole fold gets one that is scored on its first periods only.
     Raises NotEnoughHistoryError when not even a season (a week of daily data) would be left to score.
     """
+    if folds < 1:
+        raise ValueError(f"at least one fold is needed, not {folds}")
     first = max(_LEAST_TRAINING_SEASONS * season, _LEAST_TRAINING_PERIODS) - 1
     last = panel.n_observed - 1 - horizon
     if last < first:

@@ -17,26 +17,50 @@ Floats = NDArray[np.float32]
 _BLOCK_BYTES = 400_000
 
 
+class Scratch:
+    """Arrays to work in, used again for block after block; the system would hand out new ones page by page."""
+
+    def __init__(self) -> None:
+        self._arrays: list[Floats] = []
+        self._used = 0
+
+    def take(self, size: int) -> Floats:
+        """[size] of whatever was there before. No later block is larger than the first."""
+        if self._used == len(self._arrays):
+            self._arrays.append(np.empty(size, dtype=np.float32))
+        self._used += 1
+        return self._arrays[self._used - 1][:size]
+
+    def release(self) -> None:
+        """All arrays may be taken again."""
+        self._used = 0
+
+
 class WindowSums:
     """Sums over the w periods before each period of [S, T] rows, for any w, in O(log w) additions per period."""
 
-    def __init__(self, rows: NDArray[np.generic], longest: int) -> None:
-        """`longest`: zeros are put before each row, for its first windows to reach into instead of its neighbour."""
-        self.shape, self._pad = rows.shape, longest
-        padded = np.zeros((len(rows), longest + rows.shape[1]), dtype=np.float32)
-        padded[:, longest:] = rows
-        self._sums = {1: padded.reshape(-1)}
+    def __init__(self, shape: tuple[int, int], longest: int, scratch: Scratch) -> None:
+        """`rows` is to be filled before the first sum is asked for.
+
+        `longest` zeros are put before each row, for its first windows to reach into instead of its neighbour.
+        """
+        self.shape, self._longest, self._scratch = shape, longest, scratch
+        flat = scratch.take(shape[0] * (longest + shape[1]))
+        self._sums = {1: flat}
+        padded = flat.reshape(shape[0], -1)
+        padded[:, :longest] = 0
+        self.rows = padded[:, longest:]
 
     def before(self, window: int) -> Floats:
         """[S, T] sums over periods t - window to t - 1; 0 where all of them lie before the first."""
-        return self._over(window).reshape(self.shape[0], -1)[:, self._pad - 1 : -1]
+        return self._over(window).reshape(self.shape[0], -1)[:, self._longest - 1 : -1]
 
     def _over(self, window: int) -> Floats:
         if window not in self._sums:
             far = window // 2
             near = window - far
             recent, earlier = self._over(near), self._over(far)
-            out = np.empty_like(recent)
+            out = self._scratch.take(recent.size)
             out[:near] = recent[:near]
             np.add(recent[near:], earlier[:-near], out=out[near:])
             self._sums[window] = out
@@ -58,12 +82,15 @@ def rolling_features(
     rows = max(1, _BLOCK_BYTES // (4 * (T + max(*means, *stds))))
     blocks = [slice(low, min(low + rows, S)) for low in range(0, S, rows)]
 
-    def fill(block: slice) -> None:
-        _lags(values[block], lags, out[: len(lags), block])
-        _windows(values[block], means, stds, out[len(lags) :, block])
+    def fill(blocks: list[slice]) -> None:
+        scratch = Scratch()
+        for block in blocks:
+            _lags(values[block], lags, out[: len(lags), block])
+            _windows(values[block], means, stds, out[len(lags) :, block], scratch)
+            scratch.release()
 
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(fill, blocks))
+        list(pool.map(fill, [blocks[i::threads] for i in range(threads)]))
     return out
 
 
@@ -73,19 +100,21 @@ def _lags(values: Floats, lags: Sequence[int], out: Floats) -> None:
         column[:, lag:] = values[:, :-lag]
 
 
-def _windows(values: Floats, means: Sequence[int], stds: Sequence[int], out: Floats) -> None:
-    longest = max(*means, *stds)
+def _windows(values: Floats, means: Sequence[int], stds: Sequence[int], out: Floats, scratch: Scratch) -> None:
     seen = np.isfinite(values)
     dense = bool(seen.all())
-    known = values if dense else np.where(seen, values, 0)
     # The first value, so that no future moves even the last digit; whole, so that sums of squares of whole numbers are
     # exact.
-    first = seen.argmax(axis=1)[:, None]
-    center = np.rint(np.take_along_axis(known, first, axis=1))
-    totals = WindowSums(known, longest)
-    squares = WindowSums(np.square(known - center if dense else np.where(seen, known - center, 0)), longest)
-    # One row is enough where counts are the same for every series.
-    counts = WindowSums(seen[:1] if dense else seen, longest)
+    center = np.rint(np.take_along_axis(values, seen.argmax(axis=1)[:, None], axis=1))
+    # One row of counts is enough where they are the same for every series.
+    shapes = (values.shape, values.shape, (1, values.shape[1]) if dense else values.shape)
+    totals, squares, counts = (WindowSums(shape, max(*means, *stds), scratch) for shape in shapes)
+    totals.rows[:] = values
+    np.subtract(values, center, out=squares.rows)
+    np.square(squares.rows, out=squares.rows)
+    counts.rows[:] = seen[: len(counts.rows)]
+    if not dense:
+        totals.rows[~seen] = squares.rows[~seen] = 0
     with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0: an empty window has no mean
         for window, column in zip(means, out, strict=False):
             np.divide(totals.before(window), counts.before(window), out=column)

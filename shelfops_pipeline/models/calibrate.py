@@ -70,7 +70,7 @@ def fit_calibration(
     blended = blend(rows.xgboost, rows.lstm, weight, transform)
     levels = _level_errors(rows, blended, transform, len(blocks))
     level = levels.mean(axis=0)
-    lasting = level * level**2 / (level**2 + _LEVEL_DEVIATION**2 / len(levels))
+    lasting = level * _trust(level, folds)
     shape = _fit_bias(rows, blended * np.exp(levels[rows.fold, rows.block]), len(blocks))
     bias = np.clip(shape * np.exp(lasting)[:, None], *_BIAS_RANGE)
     mean = blended * bias[rows.block, rows.cls]
@@ -82,6 +82,15 @@ def fit_calibration(
         ratio = ratio * np.exp(lasting - level)[rows.block]
     ratios = _fit_quantiles(rows, ratio, mean, knots, len(blocks))
     return Calibration(blocks, transform, integer, weights, bias, knots, ratios)
+
+
+def _trust(level: Doubles, folds: Sequence[FoldForecast]) -> Doubles:
+    """Share of a mean level error to believe. Overlapping folds are one piece of evidence, and one is none."""
+    origins = [f.origin for f in folds]
+    horizon = folds[0].actual.shape[1]
+    repeats = min((max(origins) - min(origins)) / horizon, len(folds) - 1)
+    signal = level**2 * repeats
+    return signal / (signal + _LEVEL_DEVIATION**2)
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def _loss(transform: Transform) -> Any:
         return _average(ops.where(error < 1, 0.5 * error**2, error - 0.5), truth[..., 1])
 
     def poisson(truth: Any, output: Any) -> Any:
-        output = ops.clip(output, -10, 10)
+        output = ops.clip(output, -10, 10)  # beyond, exp() overflows; predictions are bounded in `sequence`
         return _average(ops.exp(output) - truth[..., 0] * output, truth[..., 1])
 
     def _average(loss: Any, weight: Any) -> Any:

@@ -58,38 +58,44 @@ class ReorderPlan:
     """that demand over the lead time exceeds the stock on hand and on order; NaN where unknown"""
 
 
-def plan_orders(forecast: Demand, stock: Stock, service_level: float, review_days: int) -> ReorderPlan:
-    """Order-up-to levels for a target probability of no stockout per cycle. Unknown lead times count as 7 days."""
-    H = forecast.mean.shape[1]
-    lead = np.where(np.isfinite(stock.lead_time_days), stock.lead_time_days, 7.0)
-    lead_sd = np.where(np.isfinite(stock.lead_time_sd), stock.lead_time_sd, 0.0)
-    demand, deviation = demand_over(forecast, np.minimum(lead + review_days, H), lead_sd)
+def plan_orders(
+    forecast: Demand, stock: Stock, service_level: float, review_days: int, period_days: int = 1
+) -> ReorderPlan:
+    """Order-up-to levels for a target probability of no stockout per order cycle. Unknown lead times count as 7 days.
+
+    `period_days` is the length of a forecast period: 7 for weekly forecasts.
+    """
+    lead = np.where(np.isfinite(stock.lead_time_days), stock.lead_time_days, 7.0) / period_days
+    lead_sd = np.where(np.isfinite(stock.lead_time_sd), stock.lead_time_sd, 0.0) / period_days
+    demand, deviation = demand_over(forecast, lead + review_days / period_days, lead_sd)
     up_to = np.ceil(demand + NormalDist().inv_cdf(service_level) * deviation)
     position = stock.on_hand + stock.on_order
-    lead_demand, lead_deviation = demand_over(forecast, np.minimum(lead, H), lead_sd)
-    score = (position - lead_demand) / np.maximum(lead_deviation, 1e-6)
     cumulative = np.cumsum(forecast.mean, axis=1)
-    supply = np.where(np.isfinite(stock.on_hand), (cumulative <= stock.on_hand[:, None]).sum(axis=1), np.nan)
+    lasting = (cumulative <= stock.on_hand[:, None]).sum(axis=1) * period_days
     return ReorderPlan(
         demand=demand,
         deviation=deviation,
         order_up_to=up_to,
         quantity=np.maximum(up_to - position, 0),
-        days_of_supply=supply,
-        stockout_probability=1 - _normal_cdf(score),
+        days_of_supply=np.where(np.isfinite(stock.on_hand), lasting, np.nan),
+        stockout_probability=_exceeding(position, *demand_over(forecast, lead, lead_sd)),
     )
 
 
-def demand_over(forecast: Demand, days: Doubles, lead_sd: Doubles) -> tuple[Doubles, Doubles]:
-    """(mean, standard deviation) of each series' demand over its first `days` periods (fractions count in part)."""
+def demand_over(forecast: Demand, periods: Doubles, lead_sd: Doubles) -> tuple[Doubles, Doubles]:
+    """(mean, standard deviation) of each series' demand over its first `periods` (fractions count in part).
+
+    `lead_sd` is the standard deviation of that number. Past the horizon, demand goes on at the horizon's mean rate.
+    """
     H = forecast.mean.shape[1]
-    share = np.clip(days[:, None] - np.arange(H), 0, 1)
-    mean = (forecast.mean * share).sum(axis=1, dtype=np.float64)
+    share = np.clip(periods[:, None] - np.arange(H), 0, 1)
+    beyond = np.maximum(periods / H, 1)
+    mean = (forecast.mean * share).sum(axis=1, dtype=np.float64) * beyond
     daily = daily_deviation(forecast) * share
     distance = np.abs(np.subtract.outer(np.arange(H), np.arange(H)))
-    variance = np.einsum("si,ij,sj->s", daily, DAY_CORRELATION**distance, daily, optimize=True)
-    per_day = mean / np.maximum(days, 1e-6)
-    return mean, np.sqrt(variance + (per_day * lead_sd) ** 2)
+    variance = np.einsum("si,ij,sj->s", daily, DAY_CORRELATION**distance, daily, optimize=True) * beyond
+    rate = mean / np.maximum(periods, 1e-6)
+    return mean, np.sqrt(variance + (rate * lead_sd) ** 2)
 
 
 def daily_deviation(forecast: Demand) -> Doubles:
@@ -100,7 +106,11 @@ def daily_deviation(forecast: Demand) -> Doubles:
     return np.maximum(interval / width, np.sqrt(np.maximum(forecast.mean, 0))).astype(np.float64)
 
 
-def _normal_cdf(z: Doubles) -> Doubles:
+def _exceeding(position: Doubles, demand: Doubles, deviation: Doubles) -> Doubles:
+    """Probability that normal demand is above the position; yes or no where nothing is uncertain (no demand, or no lead
+    time); NaN where the position is unknown."""
     from scipy.special import ndtr
 
-    return np.asarray(ndtr(z), dtype=np.float64)
+    uncertain = deviation > 0
+    chance = ndtr((demand - position) / np.where(uncertain, deviation, 1))
+    return np.where(np.isnan(position), np.nan, np.where(uncertain, chance, position < demand))

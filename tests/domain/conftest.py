@@ -57,7 +57,15 @@ def rare_panel(retailer_panel: Panel) -> Panel:
 
 
 @pytest.fixture(scope="session")
-def recipes(retailer_panel: Panel) -> dict[Tier, Recipe]:
+def one_thread() -> None:
+    """XGBoost on one thread: on data this small, threads that wait for each other cost more than they do."""
+    import xgboost
+
+    xgboost.set_config(nthread=1)
+
+
+@pytest.fixture(scope="session")
+def recipes(retailer_panel: Panel, one_thread: None) -> dict[Tier, Recipe]:
     """One tiny recipe per tier."""
     return {tier: tiny(default_recipe(retailer_panel, tier, HORIZON, seed=7)) for tier in Tier}
 
@@ -78,7 +86,7 @@ def trained_log(retailer_panel: Panel, recipes: dict[Tier, Recipe], backtest: Ba
 
 
 @pytest.fixture(scope="session")
-def trained_count(rare_panel: Panel) -> Trained:
+def trained_count(rare_panel: Panel, one_thread: None) -> Trained:
     """A cold-start tier of counts, fitted up to one horizon before the end."""
     recipe = tiny(default_recipe(rare_panel, Tier.COLD_START, HORIZON, seed=7))
     origin = rare_panel.n_observed - 1 - HORIZON

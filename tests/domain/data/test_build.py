@@ -122,7 +122,9 @@ def test_returns_are_netted_and_never_make_demand_negative() -> None:
             "quantity": [5.0, -2.0, 1.0, -4.0],
         }
     )
-    panel = build_panel("shop", Grain.DAY, "zero", daily_demand(lines, Grain.DAY), Reference(STORES, ITEMS, NO_CALENDAR))
+    panel = build_panel(
+        "shop", Grain.DAY, "zero", daily_demand(lines, Grain.DAY), Reference(STORES, ITEMS, NO_CALENDAR)
+    )
     np.testing.assert_array_equal(panel.demand[0], [3, 0])
 
 

@@ -58,7 +58,7 @@ def test_each_metric_of_the_ensemble_is_scored_on_the_column_that_it_defines(
     assert value(table, "ensemble", "coverage_90")["value"] == pytest.approx(m.coverage(actual, low, high).value)
 
 
-def test_the_optimal_point_of_a_metric_is_no_worse_for_it_than_the_others(table: pd.DataFrame) -> None:
+def test_every_metric_of_the_ensemble_is_defined_on_ordinary_folds(table: pd.DataFrame) -> None:
     ensemble = table[(table["model"] == "ensemble") & (table["origin"] == "all")]
     assert np.isfinite(ensemble["value"]).all()
     assert {f"below_{q}" for q in QUANTILE_COLUMNS} <= set(ensemble["metric"])

@@ -26,7 +26,7 @@ def mean(values: list[float]) -> float:
 
 
 class Oracle:
-    """Features of one (series, origin, horizon) at a time; nothing is shared between rows but a cache of group means."""
+    """Features of one (series, origin, horizon) at a time; rows share nothing but a cache of group means."""
 
     def __init__(self, panel: Panel, spec: TierSpec, transform: Transform) -> None:
         self.panel, self.spec = panel, spec

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.bundle import Transform
 from shelfops_pipeline.contracts.columns import HOLIDAY, OPEN, Metric, Tier
-from shelfops_pipeline.contracts.features import feature_names
 from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.data.panel import Panel, Static
 from shelfops_pipeline.features.state import StateBuilder
@@ -147,4 +146,3 @@ def test_a_series_about_which_nothing_is_known_gets_a_finite_forecast() -> None:
     for transform in ("log", "count"):
         forecast = predict_demand(model(spec, transform=transform), state)  # type: ignore[arg-type]
         assert all(np.isfinite(v).all() for v in columns(forecast).values())
-    assert "history" in feature_names(spec)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfops_pipeline.contracts.columns import ON_PROMOTION, OPEN, PRICE, Grain, Tier
-from shelfops_pipeline.contracts.spec import tier_spec
+from shelfops_pipeline.contracts.spec import TierSpec, tier_spec
 from shelfops_pipeline.features.state import StateBuilder
 from shelfops_pipeline.inference.state import Layout, SeriesState
 from tests.domain.support import blank_state, difficult_panel, small_spec, spec_for
@@ -15,7 +15,7 @@ H = 5
 
 
 @pytest.fixture(scope="module", params=[(g, t) for g in Grain for t in Tier], ids=lambda p: f"{p[0]}-{p[1]}")
-def state(request: pytest.FixtureRequest) -> tuple[SeriesState, object]:
+def state(request: pytest.FixtureRequest) -> tuple[SeriesState, TierSpec]:
     grain, tier = request.param
     panel = difficult_panel(grain, 430 if grain is Grain.DAY else 64)
     spec = spec_for(panel, tier, H)
@@ -26,10 +26,10 @@ def arrays(state: SeriesState) -> dict[str, np.ndarray]:
     return {name: getattr(state, name) for name in state.layout.shapes}
 
 
-def test_packing_and_unpacking_lose_nothing(state: tuple[SeriesState, object]) -> None:
+def test_packing_and_unpacking_lose_nothing(state: tuple[SeriesState, TierSpec]) -> None:
     original, spec = state
     payloads = original.pack()
-    again = SeriesState.unpack(spec, original.origin, payloads)  # type: ignore[arg-type]
+    again = SeriesState.unpack(spec, original.origin, payloads)
     assert again.layout == original.layout
     assert again.grain == original.grain
     for name, values in arrays(original).items():
@@ -37,10 +37,10 @@ def test_packing_and_unpacking_lose_nothing(state: tuple[SeriesState, object]) -
     np.testing.assert_array_equal(again.target_dates, original.target_dates)
 
 
-def test_unpacked_series_are_in_the_order_of_their_payloads(state: tuple[SeriesState, object]) -> None:
+def test_unpacked_series_are_in_the_order_of_their_payloads(state: tuple[SeriesState, TierSpec]) -> None:
     original, spec = state
     payloads = original.pack()
-    some = SeriesState.unpack(spec, original.origin, [payloads[5], payloads[0]])  # type: ignore[arg-type]
+    some = SeriesState.unpack(spec, original.origin, [payloads[5], payloads[0]])
     expected = original.take(np.array([5, 0]))
     for name, values in arrays(expected).items():
         np.testing.assert_array_equal(getattr(some, name), values)
@@ -49,7 +49,7 @@ def test_unpacked_series_are_in_the_order_of_their_payloads(state: tuple[SeriesS
 def test_a_payload_of_another_size_is_refused() -> None:
     spec, other = small_spec(H), small_spec(H + 1)
     payload = blank_state(other, 1).pack()
-    with pytest.raises(ValueError, match="payload holds .* numbers, the layout"):
+    with pytest.raises(ValueError, match=r"payload holds .* numbers, the layout"):
         SeriesState.unpack(spec, np.datetime64("2025-03-02"), payload)
 
 

@@ -1,0 +1,216 @@
+"""The registry: one champion per tier, whatever happens at once, and never a damaged one."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from shelfops_pipeline.contracts.bundle import LSTM_ONNX, ChampionPointer, Manifest
+from shelfops_pipeline.contracts.columns import Status, Tier
+from shelfops_pipeline.errors import BundleError, PromotionError
+from shelfops_pipeline.lifecycle.registry import Registry
+
+Candidate = Callable[..., str]
+PRODUCTION, COLD = Tier.PRODUCTION, Tier.COLD_START
+
+
+def statuses(registry: Registry) -> dict[str, Status]:
+    return {e.version: e.status for e in registry.entries()}
+
+
+def pointer_file(registry: Registry) -> dict[str, object]:
+    return dict(json.loads((registry.models / "champion.json").read_text()))
+
+
+def test_an_empty_registry_has_no_entries_no_champion_and_a_first_version(registry: Registry) -> None:
+    assert registry.entries() == []
+    assert registry.champion() is None
+    assert registry.champion_of(PRODUCTION) is None
+    assert registry.next_version() == "v1"
+    with pytest.raises(BundleError, match="no model version 'v9'; known versions: none yet"):
+        registry.entry("v9")
+
+
+def test_a_registered_version_is_a_candidate_and_serves_nothing(registry: Registry, candidate: Candidate) -> None:
+    version = candidate(mae=3.25)
+    entry = registry.entry(version)
+    assert (entry.status, entry.mae, entry.feature_tier, entry.dataset) == (Status.CANDIDATE, 3.25, PRODUCTION, "shop")
+    assert registry.champion() is None
+    assert not (registry.models / "champion.json").exists()
+
+
+def test_version_numbers_are_never_used_twice(registry: Registry, candidate: Candidate) -> None:
+    assert [candidate(), candidate()] == ["v1", "v2"]
+    (registry.models / "v7").mkdir()  # left by a crash, never registered
+    (registry.models / ".v9.draft").mkdir()
+    assert registry.next_version() == "v8"
+
+
+@pytest.mark.parametrize("mae", [float("nan"), float("inf"), -1.0])
+def test_a_model_that_cannot_be_scored_is_not_registered(
+    registry: Registry, make_bundle: Callable[..., Manifest], mae: float
+) -> None:
+    with pytest.raises(PromotionError, match=r"v1: MAE is .*; a model that cannot be scored is not registered"):
+        registry.register(make_bundle("v1"), mae, "trained")
+    assert registry.entries() == []
+
+
+def test_a_promotion_makes_a_champion_and_archives_the_old_one(registry: Registry, candidate: Candidate) -> None:
+    first, second = candidate(mae=3.0), candidate(mae=2.0)
+    registry.promote(first, "first")
+    pointer = registry.promote(second, "better")
+    assert statuses(registry) == {first: Status.ARCHIVED, second: Status.CHAMPION}
+    assert registry.entry(first).reason == "succeeded by v2"
+    assert registry.entry(second).reason == "better"
+    assert (pointer.version, pointer.mae, pointer.cold_start) == (second, 2.0, None)
+    assert registry.champion() == pointer
+    assert pointer_file(registry)["status"] == "champion"
+    assert (registry.models / first).is_dir()
+
+
+def test_rollback_is_the_promotion_of_an_archived_version(registry: Registry, candidate: Candidate) -> None:
+    first, second = candidate(), candidate()
+    for version in (first, second, first):
+        registry.promote(version, "by hand")
+    assert statuses(registry) == {first: Status.CHAMPION, second: Status.ARCHIVED}
+    assert pointer_file(registry)["version"] == first
+
+
+def test_promoting_the_champion_again_changes_nothing_but_the_reason(registry: Registry, candidate: Candidate) -> None:
+    version = candidate()
+    registry.promote(version, "first")
+    registry.promote(version, "again")
+    assert statuses(registry) == {version: Status.CHAMPION}
+
+
+def test_each_tier_has_its_own_champion_and_the_pointer_names_both(registry: Registry, candidate: Candidate) -> None:
+    cold = candidate(COLD, mae=4.0)
+    alone = registry.promote(cold, "first")
+    assert (alone.version, alone.feature_tier, alone.cold_start) == (cold, COLD, None)  # serves everything meanwhile
+    assert alone.release == "v1"
+    production = candidate(PRODUCTION, mae=3.0)
+    pair = registry.promote(production, "first")
+    assert pair.version == production
+    assert pair.cold_start is not None
+    assert (pair.cold_start.version, pair.cold_start.mae) == (cold, 4.0)
+    assert pair.release == "v2+v1"
+    newer = candidate(COLD, mae=3.5)
+    assert registry.promote(newer, "better").release == "v2+v3"
+    assert statuses(registry) == {cold: Status.ARCHIVED, production: Status.CHAMPION, newer: Status.CHAMPION}
+    assert registry.champion_of(COLD) == newer
+    assert registry.champion_of(PRODUCTION) == production
+
+
+def test_a_refused_candidate_keeps_its_place_and_the_reason(registry: Registry, candidate: Candidate) -> None:
+    champion, other = candidate(), candidate()
+    registry.promote(champion, "first")
+    registry.refuse(other, "not better")
+    assert statuses(registry) == {champion: Status.CHAMPION, other: Status.CANDIDATE}
+    assert registry.entry(other).reason == "not better"
+    assert registry.entry(champion).reason == "first"
+
+
+def flip(folder: Path) -> None:
+    data = bytearray((folder / LSTM_ONNX).read_bytes())
+    data[3] ^= 1
+    (folder / LSTM_ONNX).write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (flip, "lstm.onnx does not match its checksum"),
+        (lambda folder: (folder / LSTM_ONNX).unlink(), "lstm.onnx is missing"),
+        (lambda folder: (folder / "manifest.json").write_text("{"), "manifest.json is damaged"),
+        (lambda folder: (folder / "manifest.json").unlink(), "manifest.json is missing"),
+    ],
+)
+def test_a_damaged_bundle_is_not_promoted_and_the_old_champion_goes_on_serving(
+    registry: Registry, candidate: Candidate, damage: Callable[[Path], object], message: str
+) -> None:
+    old, new = candidate(), candidate()
+    registry.promote(old, "first")
+    before = pointer_file(registry)
+    damage(registry.models / new)
+    with pytest.raises(BundleError, match=message):
+        registry.promote(new, "better")
+    assert pointer_file(registry) == before
+    assert statuses(registry) == {old: Status.CHAMPION, new: Status.CANDIDATE}
+
+
+def test_an_unknown_version_cannot_be_promoted(registry: Registry, candidate: Candidate) -> None:
+    candidate()
+    with pytest.raises(BundleError, match="no model version 'v5'; known versions: v1"):
+        registry.promote("v5", "typo")
+
+
+def test_concurrent_promotions_in_threads_leave_one_champion_per_tier(registry: Registry, candidate: Candidate) -> None:
+    versions = [candidate(tier) for _ in range(5) for tier in Tier]
+    with ThreadPoolExecutor(8) as pool:
+        pointers = list(pool.map(lambda v: registry.promote(v, "race"), versions))
+    assert_one_champion_per_tier(registry, len(versions))
+    assert all(isinstance(p, ChampionPointer) for p in pointers)
+
+
+def test_concurrent_promotions_in_processes_leave_one_champion_per_tier(
+    registry: Registry, candidate: Candidate
+) -> None:
+    versions = [candidate(tier) for _ in range(4) for tier in Tier]
+    script = (
+        "import sys; from pathlib import Path; from shelfops_pipeline.lifecycle.registry import Registry;"
+        "[Registry(Path(sys.argv[1])).promote(v, 'race') for v in sys.argv[2:]]"
+    )
+    runs = [
+        subprocess.Popen([sys.executable, "-c", script, str(registry.models), *order])
+        for order in (versions * 2, versions[::-1] * 2)
+    ]
+    assert [run.wait(timeout=60) for run in runs] == [0, 0]
+    assert_one_champion_per_tier(registry, len(versions))
+
+
+def assert_one_champion_per_tier(registry: Registry, n: int) -> None:
+    """And the pointer names just these, in a file that is valid JSON."""
+    entries = registry.entries()
+    assert len(entries) == n
+    held = {
+        tier: [e.version for e in entries if e.status is Status.CHAMPION and e.feature_tier is tier] for tier in Tier
+    }
+    assert {tier: len(v) for tier, v in held.items()} == {PRODUCTION: 1, COLD: 1}
+    pointer = registry.champion()
+    assert pointer is not None
+    assert pointer.versions == (held[PRODUCTION][0], held[COLD][0])
+
+
+def test_readers_see_a_valid_pointer_at_every_moment_of_a_promotion(registry: Registry, candidate: Candidate) -> None:
+    versions = [candidate() for _ in range(6)]
+    registry.promote(versions[0], "first")
+    with ThreadPoolExecutor(2) as pool:
+        promotions = pool.submit(lambda: [registry.promote(v, "next") for v in versions * 3])
+        seen = set()
+        while not promotions.done():
+            seen.add(pointer_file(registry)["version"])
+        promotions.result()
+    assert seen <= set(versions)
+
+
+def test_a_promotion_cut_short_leaves_valid_files(
+    registry: Registry, candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = candidate(), candidate()
+    registry.promote(old, "first")
+
+    def fail(*_: object) -> None:
+        raise OSError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shelfops_pipeline.lifecycle.files.os.fsync", fail)
+        with pytest.raises(OSError, match="power cut"):
+            registry.promote(new, "better")
+    assert pointer_file(registry)["version"] == old
+    registry.promote(new, "better")
+    assert pointer_file(registry)["version"] == new
+    assert not [p for p in registry.models.iterdir() if p.name.endswith((".tmp", ".draft")) or ".json." in p.name]
