@@ -29,9 +29,9 @@ class Settings(BaseSettings):
     effort: float = Field(1.0, gt=0, le=4, description="Training size relative to the default; less is faster")
     max_quarantined_share: float = Field(0.05, ge=0, le=1, description="A larger share of bad rows fails the partition")
     service_level: float = Field(0.95, gt=0.5, lt=1, description="Target probability of no stockout per order cycle")
-    simulated_stores: int = Field(10, ge=1)
-    simulated_items: int = Field(60, ge=1)
-    simulated_days: int = Field(730, ge=60)
+    simulated_stores: int = Field(10, ge=1, description="Stores of the simulated retailer")
+    simulated_items: int = Field(60, ge=1, description="Items of the simulated retailer")
+    simulated_days: int = Field(730, ge=60, description="Days of history of the simulated retailer")
     dagster_database_url: SecretStr | None = Field(
         None, description="Dagster's own storage; unset: beside the warehouse"
     )
