@@ -61,7 +61,9 @@ def build_panel(
     known stockouts are missing, never 0. Raises DataError when there is no demand at all.
     """
     if demand.empty:
-        raise DataError(f"{dataset}: no valid transactions to build a panel from; `shelfops ingest` says why rows were refused")
+        raise DataError(
+            f"{dataset}: no valid transactions to build a panel from; `shelfops ingest` says why rows were refused"
+        )
     axes = _axes(grain, demand, reference)
     channels, past = _covariates(axes, reference.covariates)
     if c.HOLIDAY not in channels and not reference.calendar.empty:

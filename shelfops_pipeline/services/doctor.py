@@ -27,7 +27,7 @@ _EXTRAS: Final = {
         *("dagster", "dagster_webserver", "dagster_postgres", "pandas", "pandera", "pyarrow", "xgboost", "keras"),
         *("tensorflow", "sklearn", "mlflow", "shap", "onnx", "onnxmltools", "plotly", "kaleido", "alembic"),
     ),
-    "api": ("fastapi", "uvicorn", "onnxruntime", "orjson", "redis"),
+    "api": ("fastapi", "uvicorn", "onnxruntime", "redis"),
 }
 
 
