@@ -93,6 +93,19 @@ def test_closed_periods_are_zero() -> None:
         assert (values[closed] == 0).all()
 
 
+@pytest.mark.parametrize(("silent_weeks", "expected"), [(0, 4), (1, 3), (3, 1), (4, 2.5)])
+def test_the_seasonal_naive_forecast_looks_back_at_most_four_weeks_for_a_value(
+    silent_weeks: int, expected: float
+) -> None:
+    """Demand is the number of the week; then the level of four weeks serves, which Tuesdays still have."""
+    panel = difficult_panel(periods=28, future=7)
+    demand = np.repeat([1, 2, 3, 4], 7).astype(np.float32)
+    demand[[7 * (3 - k) for k in range(silent_weeks)]] = np.nan
+    panel.demand[:, :28] = demand
+    panel = replace(panel, channels={})
+    assert BaselineHistory(panel, 7).forecast(27, 1)["seasonal_naive"][0, 0] == pytest.approx(expected)
+
+
 def test_a_retailer_without_promotions_or_opening_hours_has_baselines_too() -> None:
     panel = replace(difficult_panel(future=H), channels={})
     forecasts = BaselineHistory(panel, 7).forecast(panel.n_observed - 1, H)

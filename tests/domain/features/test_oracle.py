@@ -298,6 +298,17 @@ def test_the_spread_of_large_steady_demand_is_not_lost_in_rounding() -> None:
     np.testing.assert_allclose(state.scalar("cv2"), (0.5 / 12_345.5) ** 2, rtol=1e-3)
 
 
+def test_targets_more_than_a_year_ahead_have_no_last_year() -> None:
+    panel = difficult_panel(Grain.WEEK, 64, future=56)
+    spec = spec_for(panel, Tier.PRODUCTION, 56)
+    origin = panel.n_observed - 2  # store 0 is open
+    assert np.isfinite(panel.demand[0, origin])
+    state = StateBuilder(panel, spec, "log", {}).at(origin)
+    last_year = state.by_horizon[0, state.layout.by_horizon.index("last_year")]
+    np.testing.assert_array_equal(last_year[:52], np.log1p(panel.demand[0, origin - 51 : origin + 1]))
+    assert np.isnan(last_year[52:]).all()
+
+
 def test_an_origin_outside_the_observed_history_is_refused() -> None:
     panel = difficult_panel()
     builder = StateBuilder(panel, spec_for(panel, Tier.COLD_START, HORIZON), "log", {})

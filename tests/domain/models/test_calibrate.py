@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import stats
 
 from shelfops_pipeline.contracts.bundle import Transform
 from shelfops_pipeline.contracts.columns import OPEN, QUANTILES
@@ -67,7 +68,11 @@ def apply(calibration: Calibration, f: FoldForecast) -> tuple[Floats, Floats]:
     return mean, published(calibration.levels(mean, classes))
 
 
-CASES = {"rare counts": (poisson, -0.7, "count", True), "volumes": (lognormal, 3.0, "log", False)}
+CASES = {
+    "rare counts": (poisson, -0.7, "count", True),
+    "counts": (poisson, 2.5, "count", True),
+    "volumes": (lognormal, 3.0, "log", False),
+}
 
 
 @pytest.fixture(params=CASES, scope="module")
@@ -107,8 +112,18 @@ def test_quantiles_are_not_trivially_wide(fitted: tuple[Calibration, FoldForecas
     _, quantiles = apply(calibration, fresh)
     for level, (below, _) in zip(QUANTILES, hit_rates(fresh.actual, quantiles), strict=True):
         assert below <= level + 0.02
-    if calibration.integer:
-        assert (quantiles[..., 0] == 0).mean() > 0.8  # nearly all series may well sell nothing
+
+
+def test_quantiles_of_counts_are_those_of_their_distribution_and_not_rounded_to_one_side() -> None:
+    rng = np.random.default_rng(1)
+    mean = rng.uniform(2, 30, (3000, H)).astype(np.float32)
+    state = blank_state(SPEC, 3000, adi=1.0, cv2=0.2)
+    sample = FoldForecast(0, state, {"xgboost": mean, "lstm": mean}, poisson(rng, mean))
+    _, quantiles = apply(fit_calibration([sample], "count", True, BLOCKS), sample)
+    exact = stats.poisson.ppf(np.array(QUANTILES), mean[..., None].astype(np.float64))
+    difference = (quantiles - exact).reshape(-1, len(QUANTILES))
+    np.testing.assert_allclose(difference.mean(axis=0), 0, atol=0.2)
+    assert np.abs(difference).mean() < 0.3
 
 
 def test_the_bias_factor_makes_sums_right_on_fresh_data(fitted: tuple[Calibration, FoldForecast]) -> None:
