@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.contracts.columns import Grain
-from shelfops_pipeline.data.panel import Floats, Panel, State, Static
+from shelfops_pipeline.data.panel import Floats, Panel, State, Static, expected_opening
 from shelfops_pipeline.data.source import Reference
 from shelfops_pipeline.errors import DataError
 
 _LONGEST_AHEAD = 400  # periods; no horizon is longer (settings), so a calendar further ahead is of no use
 _FLAGS = (c.OPEN, c.ON_PROMOTION, c.HOLIDAY)
-_SCHEDULE_WEEKS = 4  # a store that opened on a weekday within so many weeks is expected to open on it again
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,7 @@ def build_panel(
         channels[c.HOLIDAY], kinds = _holidays(axes, reference)
     else:
         kinds = ("1", "2", "3") if c.HOLIDAY in channels else ()
+    scheduled = c.OPEN in channels
     values, state = _demand(axes, demand, absence, channels)
     if inventory is not None and not inventory.empty:
         _mark_stockouts(axes, inventory, state)
@@ -89,6 +89,7 @@ def build_panel(
         past=past,
         static=_static(axes, reference),
         holiday_kinds=kinds,
+        inferred_opening=c.OPEN in channels and not scheduled,
     )
 
 
@@ -149,20 +150,17 @@ def _demand(
         values[silent & trading[axes.store_of]] = 0  # on sale in a trading store: no transaction is no demand
         state[silent] = np.where(trading[axes.store_of], State.OBSERVED, State.CLOSED)[silent]
         if c.OPEN not in channels and not trading[:, : axes.n_observed].all():
-            channels[c.OPEN] = _expected_opening(axes, trading)[axes.store_of]
+            channels[c.OPEN] = _opening(axes, trading)[axes.store_of]
     if c.OPEN in channels:
         state[channels[c.OPEN] == 0] = State.CLOSED
     return values, state
 
 
-def _expected_opening(axes: _Axes, trading: NDArray[np.bool_]) -> Floats:
-    """[n_stores, T] opening where the retailer gives no schedule: as traded, then by weekday as in recent weeks."""
+def _opening(axes: _Axes, trading: NDArray[np.bool_]) -> Floats:
+    """[n_stores, T] opening where the retailer gives no schedule: as traded, then as expected from recent weeks."""
     opening = trading.astype(np.float32)
-    season = 7 if axes.step == 1 else 1
-    unseen = ~trading.any(axis=1)  # a store that is planned but has never traded will
-    for period in range(axes.n_observed, axes.shape[1]):
-        back = [p for p in range(period - season, -1, -season) if p < axes.n_observed][:_SCHEDULE_WEEKS]
-        opening[:, period] = trading[:, back].any(axis=1) | unseen if back else 1
+    ahead = axes.shape[1] - axes.n_observed
+    opening[:, axes.n_observed :] = expected_opening(opening[:, : axes.n_observed], ahead, 7 if axes.step == 1 else 1)
     return opening
 
 

@@ -11,10 +11,26 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfops_pipeline.contracts.columns import HOLIDAY, Grain
+from shelfops_pipeline.contracts.columns import HOLIDAY, OPEN, Grain
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int32]
+
+
+_SCHEDULE_WEEKS = 4  # a store that opened on a weekday within so many weeks is expected to open on it again
+
+
+def expected_opening(past: Floats, ahead: int, season: int) -> Floats:
+    """[n, ahead] whether each row will open in the periods after `past` [n, T], by weekday as in recent weeks; a store
+    that has never traded is expected to."""
+    n, T = past.shape
+    recent = np.full((n, _SCHEDULE_WEEKS * season), np.nan, dtype=np.float32)
+    used = min(T, recent.shape[1])
+    recent[:, recent.shape[1] - used :] = past[:, T - used :]
+    opened = (recent.reshape(n, _SCHEDULE_WEEKS, season) > 0).any(axis=1)
+    unknown = np.isnan(recent.reshape(n, _SCHEDULE_WEEKS, season)).all(axis=1) | ~(past > 0).any(axis=1, keepdims=True)
+    week = (opened | unknown).astype(np.float32)
+    return np.tile(week, -(-ahead // season) if ahead else 0)[:, :ahead]
 
 
 class State(IntEnum):
@@ -66,6 +82,8 @@ class Panel:
     static: dict[str, Static] = field(default_factory=dict)
     holiday_kinds: tuple[str, ...] = ()
     """Kinds of holiday; code k of the holiday channel is kind k-1, code 0 is none."""
+    inferred_opening: bool = False
+    """Was the open channel read off the transactions, for want of a schedule? Then it is not known in advance."""
 
     @property
     def n_series(self) -> int:
@@ -91,13 +109,17 @@ class Panel:
         past = {k: np.array(v[:, :end]) for k, v in self.past.items()}
         for values in past.values():
             values[:, origin + 1 :] = np.nan
+        channels = {k: v[:, :end] for k, v in self.channels.items()}
+        if self.inferred_opening:
+            past_opening, season = np.asarray(channels[OPEN][:, : origin + 1]), 1 if self.grain is Grain.WEEK else 7
+            channels[OPEN] = np.hstack([past_opening, expected_opening(past_opening, end - origin - 1, season)])
         return replace(
             self,
             dates=self.dates[:end],
             n_observed=origin + 1,
             demand=demand,
             state=state,
-            channels={k: v[:, :end] for k, v in self.channels.items()},
+            channels=channels,
             past=past,
         )
 
@@ -147,6 +169,7 @@ class Panel:
             "past": list(self.past),
             "static": {k: list(s.categories) for k, s in self.static.items()},
             "holiday_kinds": list(self.holiday_kinds),
+            "inferred_opening": self.inferred_opening,
         }
         (folder / "panel.json").write_text(json.dumps(meta))
 
@@ -171,4 +194,5 @@ class Panel:
             past={k: read(f"past.{k}") for k in meta["past"]},
             static={k: Static(np.array(read(f"static.{k}")), tuple(c)) for k, c in meta["static"].items()},
             holiday_kinds=tuple(meta["holiday_kinds"]),
+            inferred_opening=meta["inferred_opening"],
         )

@@ -59,8 +59,7 @@ def stock_alerts(
     """Stockout risk, reorder now, overstock; none where the retailer gives no inventory."""
     if raw_inventory.empty:
         return dg.MaterializeResult(metadata={"alerts": 0, "why": "the retailer gives no inventory"})
+    level, days = retailer.settings.service_level, 7 if retailer.source.grain is c.Grain.WEEK else 1
     with warehouse.engine() as engine:
-        counts = publish_alerts(
-            engine, retailer.registry, demand_forecasts, raw_inventory, retailer.settings.service_level
-        )
+        counts = publish_alerts(engine, retailer.registry, demand_forecasts, raw_inventory, level, days)
     return dg.MaterializeResult(metadata={"alerts": int(np.sum(list(counts.values()))), **counts})

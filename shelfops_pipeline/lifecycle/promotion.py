@@ -17,6 +17,7 @@ from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.evaluation.backtest import Backtest, run_backtest
 from shelfops_pipeline.inference.predict import ServedModel, predict_demand
 from shelfops_pipeline.lifecycle.registry import Registry
+from shelfops_pipeline.lifecycle.training import FOLD_EFFORT
 from shelfops_pipeline.models.bundle import verify
 from shelfops_pipeline.models.recipe import Recipe
 from shelfops_pipeline.models.serve import origin_state
@@ -68,6 +69,10 @@ def decide(panel: Panel, backtest: Backtest, tier: Tier, champion: Path | None) 
     else:
         rival, threshold = champion.name, THRESHOLD
         rival_forecasts = champion_forecasts(panel, backtest, tier, champion)
+        periods = min(actual[0].shape[1], rival_forecasts[0].shape[1])  # their horizons may differ
+        actual, candidate, rival_forecasts = (
+            [a[:, :periods] for a in arrays] for arrays in (actual, candidate, rival_forecasts)
+        )
     mine, theirs = _mae(actual, candidate), _mae(actual, rival_forecasts)
     ratio = mine / theirs if theirs > 0 else float("nan")
     promote = bool(ratio < threshold)
@@ -78,12 +83,12 @@ def decide(panel: Panel, backtest: Backtest, tier: Tier, champion: Path | None) 
 
 
 def champion_forecasts(panel: Panel, backtest: Backtest, tier: Tier, champion: Path) -> list[Floats]:
-    """The champion's median forecasts of the candidate's folds, [S, H] each."""
+    """The champion's median forecasts of the candidate's folds, [S, H] each; H is the champion's horizon."""
     manifest = verify(champion)
     cutoff = np.datetime64(manifest.training_cutoff, "D")
     if all(panel.dates[o].astype("datetime64[D]") >= cutoff for o in backtest.origins):
         return _frozen(panel, backtest, champion, manifest)
-    recipe = Recipe.model_validate(manifest.recipe)
+    recipe = Recipe.model_validate(manifest.recipe).scaled(FOLD_EFFORT)
     own = backtest.recipes[tier]
     if recipe.kind == own.kind:  # refitting it per fold gives the candidate's own forecasts
         return [f.forecast.points[Metric.MAE] for f in backtest.folds[tier]]
@@ -103,9 +108,14 @@ def _frozen(panel: Panel, backtest: Backtest, champion: Path, manifest: Manifest
 
 
 def _mae(actual: list[Floats], forecasts: list[Floats]) -> float:
-    total = sum(float(np.nansum(np.abs(y - f), dtype=np.float64)) for y, f in zip(actual, forecasts, strict=True))
+    total = sum(float(_errors(y, f).sum()) for y, f in zip(actual, forecasts, strict=True))
     count = sum(int(np.isfinite(y).sum()) for y in actual)
     return total / count if count else float("nan")
+
+
+def _errors(actual: Floats, forecast: Floats) -> Doubles:
+    """[S, H] absolute errors; 0 where demand was not observed, NaN where a forecast is missing: it cannot win."""
+    return np.where(np.isfinite(actual), np.abs(actual.astype(np.float64) - forecast), 0)
 
 
 def _interval(actual: list[Floats], first: list[Floats], second: list[Floats]) -> tuple[float, float]:
@@ -126,7 +136,7 @@ def _all_errors(actual: list[Floats], forecasts: list[Floats]) -> Doubles:
 
 def _block_errors(actual: Floats, forecast: Floats) -> Doubles:
     """Sum of absolute errors per block of periods."""
-    per_period = np.asarray(np.nansum(np.abs(actual - forecast), axis=0, dtype=np.float64))
+    per_period = _errors(actual, forecast).sum(axis=0)
     return np.add.reduceat(per_period, np.arange(0, len(per_period), _BLOCK_PERIODS))
 
 

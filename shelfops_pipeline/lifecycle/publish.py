@@ -63,7 +63,12 @@ def publish_table(engine: Engine, registry: Registry, table: pa.Table) -> str:
 
 
 def publish_alerts(
-    engine: Engine, registry: Registry, forecasts: pd.DataFrame, inventory: pd.DataFrame, service_level: float
+    engine: Engine,
+    registry: Registry,
+    forecasts: pd.DataFrame,
+    inventory: pd.DataFrame,
+    service_level: float,
+    period_days: int,
 ) -> dict[str, int]:
     """Make the alerts of today's stock and forecasts the release's alerts; returns counts by kind."""
     ordered = forecasts.sort_values([c.STORE_ID, c.ITEM_ID, c.DATE])
@@ -72,7 +77,7 @@ def publish_alerts(
     quantiles = ordered[list(c.QUANTILE_COLUMNS)].to_numpy(np.float32).reshape(*shape, -1)
     demand = Demand(ordered[c.MEAN].to_numpy(np.float32).reshape(shape), quantiles)
     stock = _latest_stock(inventory, keys)
-    plan = plan_orders(demand, stock, service_level, _REVIEW_DAYS)
+    plan = plan_orders(demand, stock, service_level, _REVIEW_DAYS, period_days)
     stores, items = keys[c.STORE_ID].to_numpy(np.str_), keys[c.ITEM_ID].to_numpy(np.str_)
     alerts = stock_alerts(stores, items, stock, plan, service_level)
     writes.replace_alerts(engine, _pointer(registry).release, alerts)
