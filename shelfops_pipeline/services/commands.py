@@ -193,6 +193,9 @@ def show_doctor(settings: Settings) -> None:
             "[green]✓" if check.ok else "[yellow]–", check.name, check.detail, "" if check.ok else check.remedy
         )
     console.print(table)
+    missing = [check.name for check in found if check.required and not check.ok]
+    if missing:
+        raise ShelfOpsError(f"needed, but missing: {', '.join(missing)}")
 
 
 def run_benchmark(name: str, arguments: list[str]) -> None:
