@@ -1,5 +1,6 @@
 """`shelfops forecast` on real data, one horizon before its end: complete, coherent, and better than every baseline."""
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -33,7 +34,12 @@ SCORES = {Metric.RMSLE: m.rmsle, Metric.RMSPE: m.rmspe, Metric.MAE: m.mae}
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize(("dataset", "horizon", "as_of", "metric"), CASES)
 def test_the_forecast_is_whole_and_beats_every_baseline(
-    dataset: str, horizon: int, as_of: date, metric: Metric, tmp_path: Path
+    dataset: str,
+    horizon: int,
+    as_of: date,
+    metric: Metric,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     settings = Settings(dataset=dataset, data=real_data(dataset), horizon=horizon, metric=metric, home=tmp_path)
     run_forecast(settings, tmp_path / "forecast.parquet", as_of)
@@ -46,7 +52,10 @@ def test_the_forecast_is_whole_and_beats_every_baseline(
     origin = origin_of(panel, as_of)
     actual = actuals(panel, origin, horizon)
     baselines = BaselineHistory(panel.as_of(origin, horizon), 7).forecast(origin, horizon)
+    record_property("rows", len(frame))
+    record_property(f"{metric} of point", round(SCORES[metric](actual, forecast[c.POINT]).value, 4))
     for name, baseline in baselines.items():
+        record_property(f"{metric} of {name}", round(SCORES[metric](actual, baseline).value, 4))
         ours, theirs = SCORES[metric](actual, forecast[c.POINT]).value, SCORES[metric](actual, baseline).value
         assert ours < theirs, f"{metric} {ours:.4f} against {theirs:.4f} of {name}"
         assert m.mae(actual, forecast["q50"]).value < m.mae(actual, baseline).value, name
