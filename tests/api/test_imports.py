@@ -85,11 +85,10 @@ def test_imports_run_one_way(room: str) -> None:
     assert wrong == []
 
 
-def run_without_ml(code: str) -> None:
+def run_without_ml(code: str) -> "subprocess.CompletedProcess[str]":
     """Run `code` in a fresh interpreter in which no ML package can be imported."""
     block = f"import sys; sys.modules.update(dict.fromkeys({sorted(ML_ONLY)!r}))\n"
-    done = subprocess.run([sys.executable, "-c", block + code], capture_output=True, text=True, cwd=ROOT, check=False)
-    assert done.returncode == 0, done.stderr
+    return subprocess.run([sys.executable, "-c", block + code], capture_output=True, text=True, cwd=ROOT, check=False)
 
 
 def test_the_api_imports_no_ml_package() -> None:
@@ -101,7 +100,7 @@ def test_the_api_imports_no_ml_package() -> None:
 
 
 def test_a_champion_is_loaded_and_asked_where_no_ml_package_is_installed(retailer) -> None:  # type: ignore[no-untyped-def]
-    run_without_ml(
+    done = run_without_ml(
         f"""
 from pathlib import Path
 import shelfops_api.main
@@ -113,3 +112,4 @@ for model in champion.snapshot.models.values():
     assert predict_demand(model, blank_state(model.spec)).mean.shape == (1, model.spec.horizon)
 """
     )
+    assert done.returncode == 0, done.stderr

@@ -218,13 +218,13 @@ def test_a_body_of_another_form_is_refused_where_it_is_wrong(api: httpx.Client, 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"series": [}'])
 def test_a_body_that_is_not_json_is_refused(api: httpx.Client, content: bytes) -> None:
     answer = api.post("/v1/predict", content=content, headers={"Content-Type": "application/json"})
-    check_problem(api, answer, 422, "invalid_request")
+    assert check_problem(api, answer, 422, "invalid_request")["errors"]
 
 
 @pytest.mark.parametrize("content", [b'{"series": "\xe9"}', b"[" * 100_000])
 def test_a_body_that_cannot_be_read_is_refused(api: httpx.Client, content: bytes) -> None:
     answer = api.post("/v1/predict", content=content, headers={"Content-Type": "application/json"})
-    check_problem(api, answer, 400, "bad_request")
+    assert check_problem(api, answer, 400, "bad_request")["detail"]
 
 
 def test_published_features_that_do_not_fit_the_model_are_an_error_of_ours(api: httpx.Client) -> None:

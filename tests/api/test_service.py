@@ -81,7 +81,7 @@ def test_a_body_above_the_limit_is_refused_declared_or_not(api: httpx.Client, de
 
     content = b" " * 1_100_000 if declared else chunks()
     answer = api.post("/v1/predict", content=content, headers={"Content-Type": "application/json"})
-    check_problem(api, answer, 413, "body_too_large")
+    assert check_problem(api, answer, 413, "body_too_large")["detail"]
 
 
 def test_every_line_logged_is_json_with_the_request_id_and_no_secret(

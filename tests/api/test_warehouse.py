@@ -35,6 +35,7 @@ def test_a_warehouse_that_does_not_answer(retailer: Retailer, url: str | None) -
 def test_a_database_that_was_never_migrated(retailer: Retailer, postgres_url: str) -> None:
     with served(api_settings(retailer.models.parent, postgres_url)) as api:
         check_away(api)
+        assert api.get("/healthz").status_code == 200
 
 
 def test_tables_of_another_shape_are_a_defect_and_not_an_outage(

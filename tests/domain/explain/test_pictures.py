@@ -61,6 +61,8 @@ def test_a_constant_model_can_be_drawn(log_case: Any, tmp_path: Path) -> None:
     found = explain(flat, log_case.X[:50], log_case.names)
     save_figure(beeswarm(found), tmp_path / "flat.png")
     save_figure(waterfall(found, to_units(found, "log"), 0, log_case.features, "flat"), tmp_path / "flat_local.png")
+    assert (found.values == 0).all()  # nothing to explain, and still two pictures
+    assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in ("flat.png", "flat_local.png"))
 
 
 def test_importance_is_sorted_defined_and_machine_readable(case: Any, tmp_path: Path) -> None:
