@@ -43,10 +43,19 @@ MODEL: Final = "model"
 ACTUAL: Final = "y"
 BACKTEST_COLUMNS: Final = (*FORECAST_COLUMNS, ORIGIN, MODEL, ACTUAL)
 
-# Quarantine table.
-REASON: Final = "reason"
+# Where a raw row came from, and the quarantine table.
 SOURCE: Final = "source"
 LINE: Final = "line"
+UNREADABLE: Final = "unreadable"
+"""Optional column of raw transactions: the cells of a row that could not be read, as a JSON object {column: text}; None
+where all could. The cell itself is NaN or NaT."""
+FILED: Final = "filed"
+"""Optional column of raw transactions: the day under which a row is filed, where its own date cannot be right (missing,
+unreadable, before 1990, after today): that of the nearest line before it with a date, else after it. Equal to the day
+of `ts` for the others."""
+REASON: Final = "reason"
+FINGERPRINT: Final = "fingerprint"
+"""sha256 of a quarantined row's source, line and content: by this it is released."""
 
 
 class Tier(StrEnum):

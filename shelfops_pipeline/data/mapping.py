@@ -1,0 +1,234 @@
+"""The YAML that describes a retailer's own tables: `shelfops onboard` writes it, the `mapped` source reads it.
+
+A mapping names files or queries, and says which of their columns is what. Secrets stay out of it: `${NAME}` in a
+URL is taken from the environment when it is used.
+"""
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from shelfops_pipeline.contracts.columns import (
+    DATE,
+    ITEM_ID,
+    KIND,
+    LEAD_TIME_DAYS,
+    LEAD_TIME_SD,
+    NAME,
+    ON_HAND,
+    ON_ORDER,
+    ON_PROMOTION,
+    QUANTITY,
+    SCOPE,
+    STORE_ID,
+    TRANSACTION_ID,
+    TS,
+    UNIT_PRICE,
+    Grain,
+)
+from shelfops_pipeline.data.source import CUTOFF_HOUR, ORDER_WEEKDAYS, SUPPLIER_ID
+from shelfops_pipeline.errors import DataError
+
+REVENUE: Final = "revenue"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+class Constant(_Part):
+    """One value for every row, where the table has no such column: `store_id: {value: web}`."""
+
+    value: str | float
+
+
+Column = Annotated[str | Constant, Field(union_mode="left_to_right")]
+"""The name of a column of the retailer's table, or a constant."""
+
+
+class Format(_Part):
+    """How a text file is written. Parquet files need none of it but `date` and `timezone`."""
+
+    separator: str = Field(",", min_length=1, max_length=1)
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ".", ",", " ", "'"] = ""
+    encoding: str = "utf-8"
+    date: str | None = Field(None, description="strptime format; unset: ISO 8601")
+    timezone: str | None = Field(
+        None, description="IANA zone of the shop: timestamps with an offset are converted to it"
+    )
+    skip_rows: int = Field(0, ge=0, description="Lines before the header")
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, name: str) -> str:
+        import codecs
+
+        try:
+            codecs.lookup(name)
+        except LookupError:
+            raise ValueError(f"unknown encoding {name!r}; try utf-8, latin-1 or cp1252") from None
+        return name
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str | None) -> str | None:
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+        if name is not None:
+            try:
+                ZoneInfo(name)
+            except (ZoneInfoNotFoundError, ValueError):
+                raise ValueError(f"unknown time zone {name!r}; use an IANA name such as Europe/Vienna") from None
+        return name
+
+    @model_validator(mode="after")
+    def _signs_differ(self) -> Self:
+        if self.decimal == self.thousands:
+            raise ValueError(f"decimal and thousands are both {self.decimal!r}")
+        return self
+
+
+class Query(_Part):
+    """A query of any database that SQLAlchemy speaks to."""
+
+    url: str = Field(description="SQLAlchemy URL; keep the password out of the file: ${SHOP_DATABASE_URL}")
+    query: str = Field(description="A SELECT; `:start` and `:end` stand for the first and last day that is read")
+
+
+class Table(_Part):
+    """Where a table is, how it is written, and which of its columns is what."""
+
+    files: str | None = Field(
+        None, description="Glob below --data, or an fsspec URL such as s3://bucket/sales/*.parquet"
+    )
+    sql: Query | None = None
+    format: Format = Format()
+    columns: dict[str, Column] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.files is None) == (self.sql is None):
+            raise ValueError("say either `files` or `sql`")
+        return self
+
+    def need(self, what: str, *names: str) -> None:
+        """Raises ValueError unless every one of `names` is mapped."""
+        absent = [name for name in names if name not in self.columns]
+        if absent:
+            raise ValueError(f"{what}: columns.{absent[0]} is not mapped; mapped: {', '.join(self.columns)}")
+
+    def refuse_others(self, what: str, *known: str) -> None:
+        """Raises ValueError when a column outside `known` is mapped."""
+        odd = [name for name in self.columns if name not in known]
+        if odd:
+            raise ValueError(f"{what}: columns.{odd[0]} is unknown; known: {', '.join(known)}")
+
+
+class Transactions(Table):
+    """What was sold. `rows` says what one row is: a line of a receipt, a day's total or a week's."""
+
+    rows: Literal["transaction", "day", "week"] = "day"
+
+
+class Holidays(_Part):
+    """Public holidays of a country (and region) by the `holidays` package."""
+
+    country: str = Field(description="ISO 3166 code, such as AT")
+    region: str | None = Field(None, description="Subdivision code, such as 9 (Vienna) or BY (Bavaria)")
+    scope: str = Field("all", description="all stores, or `<store attribute>:<value>`")
+    categories: tuple[str, ...] = ("public",)
+
+
+class Rules(_Part):
+    """What the validation gate should know; see `data.source.RowRules`."""
+
+    unique_key: tuple[str, ...] | None = None
+    item_pattern: str | None = None
+    items_complete: bool = False
+    free_items: bool = True
+    max_quantity: float = Field(1e6, gt=0)
+    tolerated_share: float = Field(0.0, ge=0, le=1)
+
+
+class Mapping(_Part):
+    """A retailer, described."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$", description="Name of the data set, its home and its models")
+    grain: Grain = Grain.DAY
+    target: Literal["units", "revenue"] = Field("units", description="What is forecast")
+    absence: Literal["zero", "missing"] = Field(
+        "zero", description="What no row of a listed item means: no demand, or nobody knows"
+    )
+    start_date: date | None = Field(None, description="First partition; unset: SHELFOPS_START_DATE")
+    transactions: Transactions
+    stores: Table | None = None
+    items: Table | None = None
+    suppliers: Table | None = None
+    inventory: Table | None = None
+    known_future: tuple[Table, ...] = Field((), description="Plans: price, on_promotion, open, and columns of any name")
+    past: tuple[Table, ...] = Field((), description="Covariates that are known only afterwards")
+    calendar: Table | None = None
+    holidays: tuple[Holidays, ...] = ()
+    rules: Rules = Rules()
+
+    @property
+    def quantity_column(self) -> str:
+        """The mapped column that becomes `quantity`."""
+        return QUANTITY if self.target == "units" else REVENUE
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        sold = (TS, STORE_ID, ITEM_ID, QUANTITY, REVENUE, UNIT_PRICE, ON_PROMOTION, TRANSACTION_ID)
+        self.transactions.need("transactions", TS, STORE_ID, ITEM_ID, self.quantity_column)
+        self.transactions.refuse_others("transactions", *sold)
+        if self.transactions.rows == "week" and self.grain is Grain.DAY:
+            raise ValueError("transactions.rows is week, but grain is day: a week cannot be split into days")
+        if self.stores is not None:
+            self.stores.need("stores", STORE_ID)
+        if self.items is not None:
+            self.items.need("items", ITEM_ID)
+        if self.suppliers is not None:
+            self.suppliers.need("suppliers", SUPPLIER_ID)
+            self.suppliers.refuse_others("suppliers", SUPPLIER_ID, ORDER_WEEKDAYS, CUTOFF_HOUR)
+        if self.inventory is not None:
+            self.inventory.need("inventory", DATE, STORE_ID, ITEM_ID, ON_HAND)
+            counts = (ON_HAND, ON_ORDER, LEAD_TIME_DAYS, LEAD_TIME_SD)
+            self.inventory.refuse_others("inventory", DATE, STORE_ID, ITEM_ID, *counts)
+        if self.calendar is not None:
+            self.calendar.need("calendar", DATE, NAME)
+            self.calendar.refuse_others("calendar", DATE, NAME, KIND, SCOPE)
+        for what, tables in (("known_future", self.known_future), ("past", self.past)):
+            for table in tables:
+                table.need(what, DATE)
+        return self
+
+
+def load_mapping(path: Path) -> Mapping:
+    """Read a mapping. Raises DataError naming the file, the entry and what is wrong with it."""
+    try:
+        content: Any = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not valid YAML: {' '.join(str(error).split())[:200]}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: a mapping is expected; write one with `shelfops onboard DIR --out {path.name}`")
+    try:
+        return Mapping.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        reason = first["msg"].removeprefix("Value error, ")
+        more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise DataError(f"{path}{f', {where}' if where else ''}: {reason}{more}") from error
+
+
+def dump_mapping(mapping: Mapping) -> str:
+    """The mapping as YAML, without what is at its default."""
+    content = mapping.model_dump(mode="json", exclude_defaults=True)
+    text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
+    return text
