@@ -1,9 +1,7 @@
 """The warehouse as the API sees it: opened when first needed, and possibly away."""
 
-import json
 import threading
 from enum import StrEnum
-from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Engine, select
@@ -11,9 +9,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shelfops_api.settings import ApiSettings
 from shelfops_pipeline.errors import ShelfOpsError
-from shelfops_pipeline.store.embedded import is_running, server_url
+from shelfops_pipeline.store.embedded import running_url
 from shelfops_pipeline.store.engine import open_engine
-from shelfops_pipeline.store.place import recorded
 from shelfops_pipeline.store.tables import releases
 
 APPLICATION: Final = "shelfops-api"
@@ -77,13 +74,9 @@ class Warehouse:
 
     def _embedded_url(self) -> str:
         home = self._settings.root
-        note = (recorded(home) or home / "postgres") / "server.json"
-        if not is_running(home) or not note.exists():
+        url = running_url(home)
+        if url is None:
             raise WarehouseUnavailable(
                 f"No PostgreSQL is running in {home}; start `shelfops up`, or set SHELFOPS_DATABASE_URL"
             )
-        return server_url(_sockets(note))
-
-
-def _sockets(note: Path) -> str:
-    return str(json.loads(note.read_text())["sockets"])
+        return url

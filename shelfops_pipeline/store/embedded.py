@@ -84,6 +84,17 @@ def is_running(home: Path) -> bool:
     return base.exists() and _keeper_lives(base)
 
 
+def running_url(home: Path) -> str | None:
+    """The URL of the home's server if one is being kept, else None. Starts nothing, and does not connect."""
+    note = _base(home) / "server.json"
+    if not is_running(home):
+        return None
+    try:
+        return server_url(str(json.loads(note.read_text())["sockets"]))
+    except FileNotFoundError:  # it is just starting, or just stopped
+        return None
+
+
 def remove_embedded(home: Path) -> None:
     """Delete the server's data for good. Raises ShelfOpsError while it is in use."""
     base = _base(home)

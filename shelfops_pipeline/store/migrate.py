@@ -15,9 +15,9 @@ SCRIPTS: Final = Path(__file__).parent / "migrations"
 VERSION_TABLE: Final = "shelfops_schema_version"
 
 
-def migrate(engine: Engine) -> None:
-    """Upgrade to the newest revision. Idempotent, atomic, and safe when two processes call it at once."""
-    _run(engine, "upgrade", "head")
+def migrate(engine: Engine, revision: str = "head") -> None:
+    """Upgrade to `revision`, the newest by default. Idempotent, atomic, safe when two processes call it at once."""
+    _run(engine, "upgrade", revision)
 
 
 def downgrade(engine: Engine, revision: str = "base") -> None:

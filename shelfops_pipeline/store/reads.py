@@ -1,7 +1,7 @@
 """What the API and the command line read from the warehouse. All values are bound, never pasted into SQL."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from sqlalchemy import ARRAY, Engine, Text, column, func, literal, select
@@ -12,13 +12,11 @@ from shelfops_pipeline.store.records import (
     ForecastRow,
     OnlineFeatures,
     OpenAlert,
-    QuarantinedRow,
     Release,
 )
 from shelfops_pipeline.store.tables import (
     AlertStatus,
     demand_forecasts,
-    quarantined_transactions,
     releases,
     stock_alerts,
 )
@@ -93,38 +91,3 @@ def open_alerts(engine: Engine, release: str, *, store_id: str | None = None, li
         statement = statement.where(table.store_id == store_id)
     with engine.connect() as connection:
         return [OpenAlert(**row) for row in connection.execute(statement).mappings()]
-
-
-def quarantine_summary(engine: Engine, dataset: str) -> list[Mapping[str, Any]]:
-    """Quarantined rows by `reason`, with `rows`, `first_partition`, `last_partition`; most frequent first."""
-    table = quarantined_transactions.c
-    statement = (
-        select(
-            table.reason,
-            func.count().label("rows"),
-            func.min(table.partition_key).label("first_partition"),
-            func.max(table.partition_key).label("last_partition"),
-        )
-        .where(table.dataset == dataset)
-        .group_by(table.reason)
-        .order_by(func.count().desc(), table.reason)
-    )
-    with engine.connect() as connection:
-        return [dict(row) for row in connection.execute(statement).mappings()]
-
-
-def quarantined_rows(
-    engine: Engine, dataset: str, *, reason: str | None = None, limit: int = 100
-) -> list[QuarantinedRow]:
-    """Quarantined rows in order of partition, source and line, of one reason if given."""
-    table = quarantined_transactions.c
-    statement = (
-        select(table.partition_key, table.source, table.line, table.reason, table.row)
-        .where(table.dataset == dataset)
-        .order_by(table.partition_key, table.source, table.line)
-        .limit(limit)
-    )
-    if reason is not None:
-        statement = statement.where(table.reason == reason)
-    with engine.connect() as connection:
-        return [QuarantinedRow(**row) for row in connection.execute(statement).mappings()]

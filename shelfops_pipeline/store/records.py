@@ -73,10 +73,47 @@ class OpenAlert:
 
 @dataclass(frozen=True)
 class QuarantinedRow:
-    """A source row that could not be used: where it came from, why, and the row itself (JSON-safe values)."""
+    """A source row that could not be used: where it came from, why, and the row itself (JSON-safe values).
+
+    By its `fingerprint` it is released; the same row of the same file has the same one, whenever it is read.
+    """
 
     partition_key: str
     source: str
     line: int | None
     reason: str
     row: Mapping[str, Any]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class QuarantineView:
+    """Some quarantined rows, and how many there are of each reason, most frequent first."""
+
+    rows: tuple[QuarantinedRow, ...]
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class PeriodRecord:
+    """What became of one period's rows. `rows` is accepted + quarantined; `returns` are among the accepted.
+
+    `late`: rows that were not there when the period was ingested before; `corrected`: rows whose content changed;
+    `withdrawn`: rows that are there no more. `source_checksum` is of the source's rows, as the loader makes it;
+    `warehouse_checksum` is that of `store.checksums`, of the rows as the warehouse gave them back. Without checksums
+    a period is to be ingested again.
+    """
+
+    period: date
+    rows: int
+    accepted: int
+    returns: int = 0
+    quarantined: int = 0
+    late: int = 0
+    corrected: int = 0
+    withdrawn: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    source_checksum: str | None = None
+    warehouse_checksum: str | None = None
+    run_id: str | None = None
+    ingested_at: datetime | None = None

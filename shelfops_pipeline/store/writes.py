@@ -5,24 +5,23 @@ readers, who start from `latest_release`, see any of it.
 """
 
 import json
-import math
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from sqlalchemy import Engine, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
 from shelfops_pipeline.contracts.columns import FORECAST_COLUMNS, ITEM_ID, KIND, ORIGIN, STORE_ID
-from shelfops_pipeline.store.bulk import Columns, arrow_table, as_bytea, driver, replace_series
-from shelfops_pipeline.store.records import Alert, QuarantinedRow
+from shelfops_pipeline.store.bulk import Columns, arrow_table, as_bytea, replace_series
+from shelfops_pipeline.store.jsonb import clean
+from shelfops_pipeline.store.records import Alert
 from shelfops_pipeline.store.tables import (
     MODEL_VERSION,
     PAYLOAD,
     RELEASE,
     demand_forecasts,
     online_features,
-    quarantined_transactions,
     releases,
     stock_alerts,
 )
@@ -107,7 +106,7 @@ def replace_alerts(engine: Engine, release: str, alerts: Iterable[Alert]) -> int
             KIND: a.kind,
             "severity": a.severity,
             "message": a.message,
-            "details": _clean(a.details),
+            "details": clean(a.details),
         }
         for a in alerts
     }
@@ -127,48 +126,7 @@ def alert_id(release: str, alert: Alert) -> str:
     return str(uuid.uuid5(_ALERT_SPACE, json.dumps([release, alert.store_id, alert.item_id, alert.kind])))
 
 
-def replace_quarantine(
-    engine: Engine, dataset: str, partition_keys: Sequence[str], rows: Iterable[QuarantinedRow]
-) -> int:
-    """Replace the quarantined rows of these partitions; returns how many there are now.
-
-    `rows` may be a generator; a row of another partition raises ValueError, and nothing changes.
-    """
-    table = quarantined_transactions
-    allowed = frozenset(partition_keys)
-    names = "dataset, partition_key, source, line, reason, row"
-    count = 0
-    with engine.begin() as connection:
-        here = table.c.partition_key.in_(select(func.unnest(literal(list(allowed), _text_array()))))
-        connection.execute(delete(table).where(table.c.dataset == dataset, here))
-        with driver(connection).cursor().copy(f"COPY quarantined_transactions ({names}) FROM STDIN") as copy:
-            for r in rows:
-                if r.partition_key not in allowed:
-                    raise ValueError(f"row of partition {r.partition_key}, which is not being replaced")
-                text = (_storable(r.source), r.line, _storable(r.reason))
-                copy.write_row((dataset, r.partition_key, *text, _json(r.row)))
-                count += 1
-    return count
-
-
 def _text_array() -> Any:
     from sqlalchemy import ARRAY, Text
 
     return ARRAY(Text)
-
-
-def _json(row: Mapping[str, Any]) -> str:
-    return json.dumps(_clean(row), default=str, ensure_ascii=False)
-
-
-def _clean(row: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON and PostgreSQL know neither NaN nor the NUL character; dirty files have both."""
-    return {_storable(str(key)): _storable(value) for key, value in row.items()}
-
-
-def _storable(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.replace("\x00", "\ufffd")
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -1,39 +1,101 @@
 """The schema that migrations make is the schema that the code expects, whoever runs them, however often."""
 
+import re
 import subprocess
 import sys
+from datetime import date
 
+import numpy as np
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
+from shelfops_pipeline.contracts.columns import FORECAST_COLUMNS, STORE_ID
+from shelfops_pipeline.store import reads, writes
 from shelfops_pipeline.store.engine import open_engine
 from shelfops_pipeline.store.migrate import VERSION_TABLE, downgrade, migrate
+from shelfops_pipeline.store.quarantine import FROM_BEFORE, quarantined
 from shelfops_pipeline.store.tables import metadata
+from shelfops_pipeline.store.transactions import replace_periods
+from tests.domain.store.support import SHOP, days, sales, stored
+
+OLD_TABLES = {"releases", "demand_forecasts", "online_features", "stock_alerts", "quarantined_transactions"}
 
 
 def tables(engine: Engine) -> set[str]:
     return set(inspect(engine).get_table_names())
 
 
+def drift(engine: Engine) -> list[object]:
+    with engine.connect() as connection:
+        options = {"version_table": VERSION_TABLE, "compare_type": True, "compare_server_default": True}
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
+
+
 def test_up_down_and_up_again(postgres_url: str) -> None:
     engine = open_engine(postgres_url)
-    migrate(engine)
-    migrate(engine)
-    assert tables(engine) == {*metadata.tables, VERSION_TABLE}
-    downgrade(engine)
-    assert tables(engine) == {VERSION_TABLE}
-    migrate(engine)
-    assert tables(engine) == {*metadata.tables, VERSION_TABLE}
+    for _ in range(2):
+        migrate(engine)
+        migrate(engine)
+        assert tables(engine) == {*metadata.tables, VERSION_TABLE}
+        assert drift(engine) == []
+        downgrade(engine, "0001")
+        assert tables(engine) == {*OLD_TABLES, VERSION_TABLE}
+        migrate(engine)
+        assert drift(engine) == []
+        downgrade(engine)
+        assert tables(engine) == {VERSION_TABLE}
     engine.dispose()
 
 
 def test_migrations_make_exactly_the_declared_tables(warehouse: Engine) -> None:
+    assert drift(warehouse) == []
+
+
+def test_a_table_that_drifts_is_noticed(warehouse: Engine) -> None:
+    with warehouse.begin() as connection:
+        connection.execute(text("ALTER TABLE ingested_periods DROP COLUMN late"))
+    assert drift(warehouse) != []
+
+
+def test_partitioning_is_as_declared(warehouse: Engine) -> None:
+    """Alembic does not compare it."""
+    query = "SELECT relname, pg_get_partkeydef(oid) FROM pg_class WHERE relkind = 'p' ORDER BY 1"
     with warehouse.connect() as connection:
-        options = {"version_table": VERSION_TABLE, "compare_type": True}
-        context = MigrationContext.configure(connection, opts=options)
-        assert compare_metadata(context, metadata) == []
+        found = {name: key for name, key in connection.execute(text(query))}
+    declared = {t.name: t.dialect_options["postgresql"]["partition_by"] for t in metadata.tables.values()}
+    assert found == {name: key for name, key in declared.items() if key}
+    assert found == {"transactions": "RANGE (period)", "inventory": "RANGE (date)"}
+
+
+def test_data_of_the_first_version_survive_and_old_rows_get_a_fingerprint(postgres_url: str) -> None:
+    engine = open_engine(postgres_url)
+    migrate(engine, "0001")
+    columns = {name: np.ones(2, np.float32) for name in FORECAST_COLUMNS} | {"model_version": "v1", "item_id": "milk"}
+    columns |= {STORE_ID: np.array(["s1", "s2"]), "date": np.full(2, np.datetime64("2025-03-01"))}
+    writes.publish_forecasts(engine, "r1", columns)
+    with engine.begin() as connection:
+        for line in (1, 2, None):
+            insert = """INSERT INTO quarantined_transactions (dataset, partition_key, source, line, reason, row)
+                        VALUES ('shop', '2025-01-01', 'sales.csv', :line, 'bad', '{"item": "käse\\\\"}')"""
+            connection.execute(text(insert), {"line": line})
+    before = stored(engine, "quarantined_transactions"), stored(engine, "demand_forecasts")
+    migrate(engine)
+    rows = quarantined(engine, SHOP).rows
+    assert len({row.fingerprint for row in rows}) == 3
+    assert all(re.fullmatch(f"{FROM_BEFORE}[0-9a-f]{{64}}", row.fingerprint) for row in rows)
+    assert [row[:-1] for row in stored(engine, "quarantined_transactions")] == before[0]
+    assert len(reads.series_forecast(engine, "r1", "s1", "milk")) == 1
+    week = days(date(2024, 12, 30), 7)
+    replace_periods(engine, SHOP, week, sales(week))
+    downgrade(engine, "0001")
+    assert (stored(engine, "quarantined_transactions"), stored(engine, "demand_forecasts")) == before
+    assert tables(engine) == {*OLD_TABLES, VERSION_TABLE}, "partitions go with their table"
+    migrate(engine)
+    assert stored(engine) == []
+    assert quarantined(engine, SHOP).rows == rows
+    engine.dispose()
 
 
 def test_two_processes_may_migrate_at_once(postgres_url: str) -> None:
@@ -48,14 +110,16 @@ def test_two_processes_may_migrate_at_once(postgres_url: str) -> None:
         assert process.returncode == 0, errors
     engine = open_engine(postgres_url)
     assert tables(engine) == {*metadata.tables, VERSION_TABLE}
+    assert drift(engine) == []
     engine.dispose()
 
 
-def test_a_failed_migration_leaves_nothing(postgres_url: str) -> None:
+@pytest.mark.parametrize("name", ["quarantined_transactions", "ingested_periods"])
+def test_a_failed_migration_leaves_nothing(postgres_url: str, name: str) -> None:
     engine = open_engine(postgres_url)
     with engine.begin() as connection:
-        connection.execute(text("CREATE TABLE quarantined_transactions (mine int)"))
+        connection.execute(text(f"CREATE TABLE {name} (mine int)"))
     with pytest.raises(Exception, match="already exists"):
         migrate(engine)
-    assert tables(engine) == {"quarantined_transactions"}
+    assert tables(engine) == {name}
     engine.dispose()

@@ -1,0 +1,70 @@
+"""Roles as docs/warehouse.md makes them: the API reads what is published, and that is all it can do."""
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import ProgrammingError
+
+from shelfops_pipeline.contracts.columns import FORECAST_COLUMNS, ITEM_ID, STORE_ID
+from shelfops_pipeline.store import reads, writes
+from shelfops_pipeline.store.engine import open_engine, url_string, warehouse_url
+from shelfops_pipeline.store.transactions import replace_periods
+from tests.domain.store.support import SHOP, sales
+
+DOCS = Path(__file__).parents[3] / "docs" / "warehouse.md"
+ROLE = "shelfops_api"
+
+
+@pytest.fixture
+def reader(warehouse: Engine) -> Iterator[Engine]:
+    """An engine of the documented role, on a warehouse with a release in it."""
+    columns = {name: np.ones(2, np.float32) for name in FORECAST_COLUMNS} | {"model_version": "v1", ITEM_ID: "milk"}
+    columns |= {STORE_ID: np.array(["s1", "s2"]), "date": np.full(2, np.datetime64("2025-03-01"))}
+    writes.publish_forecasts(warehouse, "r1", columns)
+    inputs = {STORE_ID: ["s1"], ITEM_ID: ["milk"], "model_version": "v1", "origin": [date(2025, 2, 28)]}
+    writes.publish_online_features(warehouse, "r1", inputs | {"payload": np.ones((1, 3), np.float32)})
+    names = {"champion_version": "v1", "cold_start_version": None, "dataset": SHOP}
+    writes.publish_release(warehouse, "r1", **names, manifest={})
+    replace_periods(warehouse, SHOP, [date(2025, 1, 1)], sales([date(2025, 1, 1)]))
+    (block,) = re.findall(r"```sql\n(CREATE ROLE .*?)```", DOCS.read_text(), flags=re.S)
+    with warehouse.begin() as connection:
+        for statement in filter(str.strip, block.split(";")):
+            connection.execute(text(statement))
+    engine = open_engine(url_string(warehouse_url(str(warehouse.url)).set(username=ROLE)))
+    yield engine
+    engine.dispose()
+    with warehouse.begin() as connection:
+        connection.execute(text(f"DROP OWNED BY {ROLE}"))
+        connection.execute(text(f"DROP ROLE {ROLE}"))
+
+
+def test_the_role_of_the_api_reads_what_is_published(reader: Engine) -> None:
+    assert reads.latest_release(reader, SHOP) is not None
+    assert len(reads.series_forecast(reader, "r1", "s1", "milk")) == 1
+    assert set(reads.online_features(reader, "r1", [("s1", "milk")])) == {("s1", "milk")}
+    assert reads.open_alerts(reader, "r1") == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM demand_forecasts",
+        "INSERT INTO releases (release, champion_version, dataset, manifest) VALUES ('x', 'x', 'x', '{}')",
+        "UPDATE online_features SET origin = '2025-01-01'",
+        "TRUNCATE stock_alerts",
+        "DROP TABLE demand_forecasts",
+        "CREATE TABLE mine (x int)",
+        "SELECT * FROM transactions",
+        "SELECT * FROM transactions_2025_01",
+        "SELECT * FROM quarantined_transactions",
+        "SELECT * FROM ingested_periods",
+    ],
+)
+def test_it_can_do_nothing_else(reader: Engine, statement: str) -> None:
+    with reader.connect() as connection, pytest.raises(ProgrammingError, match=r"permission denied|must be owner"):
+        connection.execute(text(statement))
