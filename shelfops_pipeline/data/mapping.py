@@ -4,6 +4,7 @@ A mapping names files or queries, and says which of their columns is what. Secre
 URL is taken from the environment when it is used.
 """
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -15,28 +16,38 @@ from shelfops_pipeline.contracts.columns import (
     DATE,
     ITEM_ID,
     KIND,
+    KNOWN_FUTURE,
     LEAD_TIME_DAYS,
     LEAD_TIME_SD,
+    LINE,
     NAME,
     ON_HAND,
     ON_ORDER,
     ON_PROMOTION,
+    PRICE,
     QUANTITY,
+    RESERVED_CHANNELS,
     SCOPE,
+    SOURCE,
     STORE_ID,
     TRANSACTION_ID,
     TS,
     UNIT_PRICE,
+    VALUE,
     Grain,
 )
 from shelfops_pipeline.data.source import CUTOFF_HOUR, ORDER_WEEKDAYS, SUPPLIER_ID
 from shelfops_pipeline.errors import DataError
 
 REVENUE: Final = "revenue"
+UNTIL: Final = "until"
+_NO_COVARIATES: Final = (TS, QUANTITY, REVENUE, TRANSACTION_ID, UNIT_PRICE, SOURCE, LINE, NAME, VALUE, KNOWN_FUTURE)
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+    # YAML reads `region: 9` as a number. Nothing is stripped: a separator may be a tab.
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
 
 class Constant(_Part):
@@ -60,6 +71,7 @@ class Format(_Part):
     timezone: str | None = Field(
         None, description="IANA zone of the shop: timestamps with an offset are converted to it"
     )
+    quote: Literal['"', "'", ""] = Field('"', description='Empty: quotes are ordinary characters, as in `5" pipe`')
     skip_rows: int = Field(0, ge=0, description="Lines before the header")
 
     @field_validator("encoding")
@@ -89,6 +101,8 @@ class Format(_Part):
     def _signs_differ(self) -> Self:
         if self.decimal == self.thousands:
             raise ValueError(f"decimal and thousands are both {self.decimal!r}")
+        if self.separator == self.quote:
+            raise ValueError(f"separator and quote are both {self.separator!r}")
         return self
 
 
@@ -113,7 +127,22 @@ class Table(_Part):
     def _one_place(self) -> Self:
         if (self.files is None) == (self.sql is None):
             raise ValueError("say either `files` or `sql`")
+        if all(isinstance(column, Constant) for column in self.columns.values()):
+            raise ValueError("every column is a constant: nothing is read")
         return self
+
+    @field_validator("columns")
+    @classmethod
+    def _plain_names(cls, columns: dict[str, Column]) -> dict[str, Column]:
+        odd = [name for name in columns if not _NAME.fullmatch(name)]
+        if odd:
+            raise ValueError(f"{odd[0]!r} cannot be a name here; use small letters, digits and _, and a letter first")
+        return columns
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """The columns that are neither dates nor ids."""
+        return tuple(name for name in self.columns if name not in (DATE, UNTIL, STORE_ID, ITEM_ID))
 
     def need(self, what: str, *names: str) -> None:
         """Raises ValueError unless every one of `names` is mapped."""
@@ -134,6 +163,25 @@ class Transactions(Table):
     rows: Literal["transaction", "day", "week"] = "day"
 
 
+class Plan(Table):
+    """What is known in advance. A row holds on its `date`, or on every day from `date` to `until`."""
+
+    absence: Literal["zero", "missing"] = Field(
+        "missing", description="What a day without a row means: 0 (a list of promotions), or nobody knows"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_table(cls, value: Any) -> Any:
+        return value.model_dump() if type(value) is Table else value
+
+    @model_validator(mode="after")
+    def _price_is_never_zero(self) -> Self:
+        if self.absence == "zero" and PRICE in self.columns:
+            raise ValueError("absence is zero, but columns.price is mapped: nothing is free for want of a row")
+        return self
+
+
 class Holidays(_Part):
     """Public holidays of a country (and region) by the `holidays` package."""
 
@@ -141,6 +189,11 @@ class Holidays(_Part):
     region: str | None = Field(None, description="Subdivision code, such as 9 (Vienna) or BY (Bavaria)")
     scope: str = Field("all", description="all stores, or `<store attribute>:<value>`")
     categories: tuple[str, ...] = ("public",)
+
+    @field_validator("country", mode="before")
+    @classmethod
+    def _norway(cls, code: Any) -> Any:
+        return "NO" if code is False else code  # so YAML reads it without quotes
 
 
 class Rules(_Part):
@@ -169,7 +222,7 @@ class Mapping(_Part):
     items: Table | None = None
     suppliers: Table | None = None
     inventory: Table | None = None
-    known_future: tuple[Table, ...] = Field((), description="Plans: price, on_promotion, open, and columns of any name")
+    known_future: tuple[Plan, ...] = Field((), description="Plans: price, on_promotion, open, and columns of any name")
     past: tuple[Table, ...] = Field((), description="Covariates that are known only afterwards")
     calendar: Table | None = None
     holidays: tuple[Holidays, ...] = ()
@@ -201,10 +254,26 @@ class Mapping(_Part):
         if self.calendar is not None:
             self.calendar.need("calendar", DATE, NAME)
             self.calendar.refuse_others("calendar", DATE, NAME, KIND, SCOPE)
-        for what, tables in (("known_future", self.known_future), ("past", self.past)):
-            for table in tables:
-                table.need(what, DATE)
+        self._covariates_are_clear()
         return self
+
+    def _covariates_are_clear(self) -> None:
+        """Every covariate table has a date and at least one covariate; a name is known in advance, or it is not."""
+        planned = [(f"known_future.{i}", table, (DATE, UNTIL)) for i, table in enumerate(self.known_future)]
+        seen = [(f"past.{i}", table, (DATE,)) for i, table in enumerate(self.past)]
+        for what, table, dates in planned + seen:
+            table.need(what, DATE)
+            if not table.covariates:
+                raise ValueError(f"{what}: no column besides {', '.join(table.columns)} is mapped: nothing to know")
+            odd = [n for n in table.columns if n in _NO_COVARIATES or (n == UNTIL and UNTIL not in dates)]
+            if odd:
+                raise ValueError(f"{what}: columns.{odd[0]} cannot be a covariate; a planned price is `{PRICE}`")
+        ahead = {name for _, table, _ in planned for name in table.covariates}
+        both = ahead.intersection(name for _, table, _ in seen for name in table.covariates)
+        reserved = {name for _, table, _ in seen for name in table.covariates}.intersection(RESERVED_CHANNELS)
+        if both or reserved:
+            name = sorted(both | reserved)[0]
+            raise ValueError(f"past: columns.{name} {'is in known_future too' if both else 'belongs in known_future'}")
 
 
 def load_mapping(path: Path) -> Mapping:

@@ -5,18 +5,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
 
-import numpy as np
 import pandas as pd
-from pandas.api.types import union_categoricals
 
 from shelfops_pipeline.contracts.columns import ITEM_ID, ON_PROMOTION, QUANTITY, STORE_ID, TS, Grain
 from shelfops_pipeline.data.source import CATEGORY, EVERYWHERE, Reference, RowRules
 from shelfops_pipeline.data.sources.files import Kind, find_file, read_csv
-from shelfops_pipeline.data.tables import between, calendar, covariate, first_and_last, ordered
+from shelfops_pipeline.data.tables import between, calendar, covariate, filed, first_and_last, joined, ordered, sound
 from shelfops_pipeline.errors import DataError
 
 ORIGIN: Final = "Kaggle: Store Sales - Time Series Forecasting"
-_ROWS: Final[dict[str, Kind]] = {"date": "date", "store_nbr": "id", "family": "id", "onpromotion": "number"}
+_NAMES: Final = {TS: "date", STORE_ID: "store_nbr", ITEM_ID: "family", QUANTITY: "sales", ON_PROMOTION: "onpromotion"}
+_PLAN: Final[dict[str, Kind]] = {TS: "date", STORE_ID: "id", ITEM_ID: "id", ON_PROMOTION: "number"}
 _SCOPES: Final = {"National": None, "Regional": "state", "Local": "city"}
 
 
@@ -25,6 +24,7 @@ class Favorita:
 
     name = "favorita"
     grain = Grain.DAY
+    incremental = False
     absence: Literal["zero", "missing"] = "missing"  # the official file has a row for every family, sold or not
     rules = RowRules(items_complete=True)
 
@@ -53,23 +53,15 @@ class Favorita:
             covariates=[self._promotions(), self._oil(), self._customers()],
         )
 
-    def _read(self, name: str, kinds: dict[str, Kind], lines: bool = False) -> pd.DataFrame:
-        return read_csv(find_file(self._data, [name], ORIGIN), kinds, lines=lines)
+    def _read(self, name: str, kinds: dict[str, Kind], sales: bool = False) -> pd.DataFrame:
+        path = find_file(self._data, [name], ORIGIN)
+        return read_csv(path, kinds, names=_NAMES if TS in kinds else None, lines=sales, lenient=sales)
 
     @cached_property
     def _train(self) -> pd.DataFrame:
-        raw = self._read("train.csv", _ROWS | {"sales": "number"}, lines=True)
-        raw["onpromotion"] = raw["onpromotion"].clip(0, 1)
-        named = raw.rename(
-            columns={
-                "date": TS,
-                "store_nbr": STORE_ID,
-                "family": ITEM_ID,
-                "sales": QUANTITY,
-                "onpromotion": ON_PROMOTION,
-            }
-        )
-        return ordered(named)
+        rows = self._read("train.csv", _PLAN | {QUANTITY: "number"}, sales=True)
+        rows[ON_PROMOTION] = rows[ON_PROMOTION].clip(0, 1)
+        return filed(ordered(rows))
 
     def _stores(self) -> pd.DataFrame:
         names = ["store_nbr", "city", "state", "type", "cluster"]
@@ -92,14 +84,15 @@ class Favorita:
         return calendar(rows["date"], scope.to_numpy(), rows["description"].to_numpy(), kind.to_numpy())
 
     def _promotions(self) -> pd.DataFrame:
-        future = self._read("test.csv", _ROWS)
-        past, flag = self._train, future["onpromotion"].clip(0, 1)
+        future = self._read("test.csv", _PLAN)
+        future[ON_PROMOTION] = future[ON_PROMOTION].clip(0, 1)
+        rows = joined([sound(self._train)[list(_PLAN)], future])
         return covariate(
             ON_PROMOTION,
-            np.concatenate([past[TS].to_numpy(), future["date"].to_numpy()]),
-            np.concatenate([past[ON_PROMOTION].to_numpy(), flag.to_numpy()]),
-            store_id=union_categoricals([past[STORE_ID], future["store_nbr"]]),
-            item_id=union_categoricals([past[ITEM_ID], future["family"]]),
+            rows[TS],
+            rows[ON_PROMOTION],
+            store_id=rows[STORE_ID],
+            item_id=rows[ITEM_ID],
             known_future=True,
         )
 

@@ -1,9 +1,10 @@
 """Walmart, in the format of Kaggle's "M5 Forecasting - Accuracy": wide daily unit sales, weekly prices."""
 
+import json
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from shelfops_pipeline.contracts.columns import (
     STORE_ID,
     TS,
     UNIT_PRICE,
+    UNREADABLE,
     Grain,
 )
 from shelfops_pipeline.data.source import CATEGORY, EVERYWHERE, Reference, RowRules
@@ -41,6 +43,8 @@ class _Wide(NamedTuple):
     units: NDArray[np.float32]
     """[D, S]"""
     lines: NDArray[np.int64]
+    unreadable: pd.Series
+    """Text of the cells that could not be read, as JSON, by day * S + series."""
 
 
 class M5:
@@ -48,6 +52,7 @@ class M5:
 
     name = "m5"
     grain = Grain.DAY
+    incremental = False
     # An item on sale has a row, sold or not; no row means not on sale.
     absence: Literal["zero", "missing"] = "missing"
     rules = RowRules(items_complete=True)
@@ -66,7 +71,7 @@ class M5:
         lo, hi = np.searchsorted(wide.dates, [np.datetime64(start, "ns"), np.datetime64(end, "ns") + 1])
         price = self._prices(wide.dates[lo:hi])
         day, series = np.nonzero(~np.isnan(price))
-        return pd.DataFrame(
+        rows = pd.DataFrame(
             {
                 TS: wide.dates[lo:hi][day],
                 STORE_ID: _ids(wide, STORE_ID, series),
@@ -78,6 +83,11 @@ class M5:
             },
             copy=False,
         )
+        if len(wide.unreadable):
+            texts = wide.unreadable.reindex((day + lo) * len(wide.ids) + series)
+            texts[texts.isna()] = None
+            rows[UNREADABLE] = texts.to_numpy()
+        return rows
 
     def inventory(self, start: date, end: date) -> None:
         """M5 has no inventory."""
@@ -116,13 +126,14 @@ class M5:
         if dates.isna().any():
             absent = dates.index[dates.isna()][0]
             raise DataError(f"calendar.csv, column d: {absent} of {path.name} is missing")
-        table = read_csv_bytes(path, data, _IDS | dict.fromkeys(names, "number"), lines=True)
+        table = read_csv_bytes(path, data, _IDS | dict.fromkeys(names, "number"), lines=True, lenient=True)
         order = np.argsort(dates.to_numpy(), kind="stable")
+        unreadable = _unreadable(path.name, table, [names[day] for day in order])
         units = np.empty((len(names), len(table)), np.float32)
         for at, day in enumerate(order):
             units[at] = table[names[day]].to_numpy()
         ids, lines = table[list(_IDS)].copy(), table[LINE].to_numpy()
-        return _Wide(path.name, ids, dates.to_numpy()[order], units, lines)
+        return _Wide(path.name, ids, dates.to_numpy()[order], units, lines, unreadable)
 
     @cached_property
     def _price_weeks(self) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
@@ -195,6 +206,20 @@ class M5:
         """Calendar rows from the first sales day to the end of the calendar."""
         days: pd.DataFrame = self._days[self._days["date"] >= self._wide.dates[0]]
         return days
+
+
+def _unreadable(file: str, table: pd.DataFrame, names: list[str]) -> pd.Series:
+    """JSON text by day * S + series. Raises DataError for a line or id that cannot be read: that is a whole series."""
+    found: dict[int, str] = {}
+    day_of = {name: day for day, name in enumerate(names)}
+    texts = table[UNREADABLE].dropna() if UNREADABLE in table else pd.Series(dtype=object)
+    for series, text in texts.items():
+        for name, cell in json.loads(text).items():
+            if name not in day_of:
+                line = table[LINE].iloc[cast(int, series)]
+                raise DataError(f"{file}, line {line}: unreadable ({name}: '{cell[:60]}'); repair it")
+            found[day_of[name] * len(table) + cast(int, series)] = json.dumps({QUANTITY: cell}, ensure_ascii=False)
+    return pd.Series(found, dtype=object)
 
 
 def _ids(wide: _Wide, column: str, series: NDArray[np.intp]) -> pd.Categorical:

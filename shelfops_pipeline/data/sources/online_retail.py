@@ -1,6 +1,7 @@
 """UCI "Online Retail": raw invoice lines of one UK shop, dirt included; the validation gate sorts them."""
 
-from datetime import date, timedelta
+import re
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
@@ -16,29 +17,34 @@ from shelfops_pipeline.contracts.columns import (
     UNIT_PRICE,
     Grain,
 )
-from shelfops_pipeline.data.source import CATEGORY, EVERYWHERE, Reference, RowRules
-from shelfops_pipeline.data.sources.files import Kind, find_file, read_csv, recode
-from shelfops_pipeline.data.tables import between, calendar, constant, first_and_last, ordered
+from shelfops_pipeline.data.calendars import public_holidays
+from shelfops_pipeline.data.mapping import Format
+from shelfops_pipeline.data.source import CATEGORY, Reference, RowRules
+from shelfops_pipeline.data.sources.files import Kind, find_file, read_bytes, read_csv_bytes, recode
+from shelfops_pipeline.data.tables import between, constant, filed, first_and_last, ordered
 
 ORIGIN: Final = "UCI Machine Learning Repository: Online Retail, saved as CSV"
 STORE: Final = "uk"
 # Five digits and up to two letters of colour or size; POST, DOT, M, BANK CHARGES, vouchers etc. are no goods.
 ITEM_PATTERN: Final = r"\d{5}[A-Z]{0,2}"
-_CALENDAR_AHEAD: Final = timedelta(days=400)
 _COLUMNS: Final[dict[str, Kind]] = {
-    "InvoiceNo": "id",
-    "StockCode": "id",
-    "Quantity": "number",
-    "InvoiceDate": "date",
-    "UnitPrice": "number",
+    TRANSACTION_ID: "id",
+    ITEM_ID: "id",
+    QUANTITY: "number",
+    TS: "date",
+    UNIT_PRICE: "number",
 }
 _NAMES: Final = {
-    "InvoiceNo": TRANSACTION_ID,
-    "StockCode": ITEM_ID,
-    "Quantity": QUANTITY,
-    "InvoiceDate": TS,
-    "UnitPrice": UNIT_PRICE,
+    TRANSACTION_ID: "InvoiceNo",
+    ITEM_ID: "StockCode",
+    QUANTITY: "Quantity",
+    TS: "InvoiceDate",
+    UNIT_PRICE: "UnitPrice",
 }
+# The Kaggle edition writes 12/1/2010 8:26, and means the first of December.
+_KAGGLE: Final = Format(date="%m/%d/%Y %H:%M")
+_US_DATE: Final = re.compile(rb"\d{1,2}/\d{1,2}/\d{4} \d{1,2}:\d{2}")
+_BEGINNING: Final = 2**14
 
 
 class OnlineRetail:
@@ -46,6 +52,7 @@ class OnlineRetail:
 
     name = "online_retail"
     grain = Grain.DAY
+    incremental = False
     absence: Literal["zero", "missing"] = "zero"
     # On 2010-12-22 every fifth line is a stock write-off booked at price 0; other days stay below 8 %.
     rules = RowRules(
@@ -76,24 +83,16 @@ class OnlineRetail:
         return Reference(
             stores=pd.DataFrame({STORE_ID: [STORE]}),
             items=pd.DataFrame({ITEM_ID: goods, CATEGORY: "range " + goods.str[:2]}),
-            calendar=_bank_holidays(*self.span()),
+            calendar=public_holidays("GB", "ENG", *self.span()),
         )
 
     @cached_property
     def _lines(self) -> pd.DataFrame:
         path = find_file(self._data, ["online_retail.csv"], ORIGIN)
-        raw = read_csv(path, _COLUMNS, lines=True).rename(columns=_NAMES)
-        own = raw[ITEM_ID].cat
-        raw[ITEM_ID] = recode(own.codes.to_numpy(), pd.Series(own.categories).str.upper())
-        raw[STORE_ID] = constant(STORE, len(raw))
-        return ordered(raw)
-
-
-def _bank_holidays(first: date, last: date) -> pd.DataFrame:
-    import holidays  # 0.3 s of imports that only this adapter needs
-
-    until = last + _CALENDAR_AHEAD
-    days = holidays.country_holidays("GB", subdiv="ENG", years=range(first.year, until.year + 1))
-    rows = sorted((day, name) for day, name in days.items() if first <= day <= until)
-    n = len(rows)
-    return calendar([d for d, _ in rows], [EVERYWHERE] * n, [name for _, name in rows], ["public"] * n)
+        data = read_bytes(path)
+        form = _KAGGLE if _US_DATE.search(data[:_BEGINNING]) else Format()
+        rows = read_csv_bytes(path, data, _COLUMNS, names=_NAMES, form=form, lines=True, lenient=True)
+        own = rows[ITEM_ID].cat
+        rows[ITEM_ID] = recode(own.codes.to_numpy(), pd.Series(own.categories).str.upper())
+        rows[STORE_ID] = constant(STORE, len(rows))
+        return filed(ordered(rows))

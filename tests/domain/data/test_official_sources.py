@@ -1,6 +1,7 @@
 """The adapters on tiny files in the official formats: what they read, and what they say of broken ones."""
 
 import gzip
+import json
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -31,7 +32,7 @@ def channel(reference: Reference, name: str) -> pd.DataFrame:
 def test_unknown_names_and_mappings_are_refused_in_one_line() -> None:
     with pytest.raises(DataError, match="unknown data set 'walmart'; known: favorita, m5"):
         open_source("walmart", None, Settings())
-    with pytest.raises(DataError, match="mapped sources are not there yet") as caught:
+    with pytest.raises(DataError, match=r"mine\.yaml: cannot be read") as caught:
         open_source("mine.yaml", None, Settings())
     assert "\n" not in str(caught.value)
 
@@ -73,19 +74,39 @@ def test_days_put_together_are_the_whole(name: str, official: dict[str, Tables],
 
 # data set, file, a date in it, a number in it, a required column
 BROKEN = [
-    ("favorita", "train.csv", "2017-01-02,1", ",2.0,", "onpromotion"),
+    ("favorita", "train.csv", None, None, "onpromotion"),
     ("favorita", "test.csv", "2017-01-03,2", "BAKERY,3", "family"),
     ("favorita", "holidays_events.csv", "2017-01-03", None, "transferred"),
     ("favorita", "oil.csv", "2017-01-02", "52.4", "dcoilwtico"),
     ("favorita", "transactions.csv", "2017-01-01", "770", "transactions"),
     ("favorita", "stores.csv", None, None, "city"),
-    ("rossmann", "train.csv", "2014-12-31", "5000", "StateHoliday"),
+    ("rossmann", "train.csv", None, None, "StateHoliday"),
     ("rossmann", "test.csv", "2015-01-02", "1,1,0,0", "Open"),
     ("rossmann", "store.csv", None, "1270.0", "PromoInterval"),
-    ("m5", "sales_train_validation.csv", None, ",3,0", "dept_id"),
+    ("m5", "sales_train_validation.csv", None, None, "dept_id"),
     ("m5", "calendar.csv", "2016-01-02", "11101", "event_type_2"),
     ("m5", "sell_prices.csv", None, "9.5", "sell_price"),
-    ("online_retail", "online_retail.csv", "2010-12-02 09:00:00", ",6,", "UnitPrice"),
+    ("online_retail", "online_retail.csv", None, None, "UnitPrice"),
+]
+
+# data set, file, what is replaced, by what, and what the row says of it. Transactions never stop the load.
+DIRTY = [
+    ("favorita", "train.csv", "2017-01-02,1", "soon,1", {"ts": "soon"}),
+    ("favorita", "train.csv", ",2.0,", ",many,", {"quantity": "many"}),
+    ("favorita", "train.csv", "3,2017-01-02,1,BREAD/BAKERY,2.0,1", "3;2", {"line": "3;2"}),
+    ("rossmann", "train.csv", "1,4,2015-01-01", "1,4,soon", {"ts": "soon"}),
+    ("rossmann", "train.csv", ",5000,", ",many,", {"quantity": "many"}),
+    ("rossmann", "train.csv", "1,3,2014-12-31,5000", "5000", {"line": "5000,500,1,1,0,1"}),
+    ("m5", "sales_train_validation.csv", "CA,3,0", "CA,many,0", {"quantity": "many"}),
+    ("online_retail", "online_retail.csv", "2010-12-02 09:00:00", "soon", {"ts": "soon"}),
+    ("online_retail", "online_retail.csv", ",6,", ",many,", {"quantity": "many"}),
+    (
+        "online_retail",
+        "online_retail.csv",
+        ",12.75,,",
+        "",
+        {"line": "536370,22423,CAKESTAND,4,2010-12-03 11:00:00United Kingdom"},
+    ),
 ]
 
 
@@ -150,6 +171,33 @@ def test_broken_files_are_told_in_one_clear_line(
 
     (folder / f"{file}.gz").write_bytes(gzip.compress(good.encode())[:-12])
     assert f"{file}.gz: the gzip file is truncated" in complaint(name, folder)
+
+
+@pytest.mark.parametrize(("name", "file", "old", "new", "said"), DIRTY)
+def test_a_transaction_that_cannot_be_read_stays_with_what_it_said(
+    name: str, file: str, old: str, new: str, said: dict[str, str], official: dict[str, Tables], write: Write
+) -> None:
+    clean = whole(open_source(name, write(official[name]), Settings()))
+    official[name][file] = official[name][file].replace(old, new, 1)
+    source = open_source(name, write(official[name]), Settings())
+    rows = whole(source)
+    assert len(rows) == len(clean)
+    assert rows["line"].tolist() == clean["line"].tolist()
+    texts = rows["unreadable"].dropna()
+    assert [json.loads(text) for text in texts] == [said]
+    if "ts" in said or "line" in said:
+        assert rows["ts"].isna().sum() == 1
+        assert rows["filed"].notna().all()
+    days = [source.transactions(d.date(), d.date()) for d in pd.date_range(*source.span())]
+    assert sum(map(len, days)) == len(clean)
+    covariates = {str(f["name"].iloc[0]): f for f in source.reference().covariates}
+    assert all(f["date"].notna().all() and f["value"].notna().all() for f in covariates.values())
+
+
+def test_a_wide_row_of_m5_that_cannot_be_read_stops_the_load(official: dict[str, Tables], write: Write) -> None:
+    tables = official["m5"]
+    tables["sales_train_validation.csv"] += "d,FOODS_2\n"
+    assert "sales_train_validation.csv, line 5: unreadable (line: 'd,FOODS_2')" in complaint("m5", write(tables))
 
 
 def test_favorita_flags_scopes_and_covariates(official: dict[str, Tables], write: Write) -> None:

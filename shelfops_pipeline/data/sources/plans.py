@@ -1,0 +1,138 @@
+"""Covariates of a mapping: what is planned (prices, promotions, opening, ...), and what is known afterwards."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from shelfops_pipeline.contracts.columns import (
+    DATE,
+    HOLIDAY,
+    ITEM_ID,
+    ON_PROMOTION,
+    OPEN,
+    PRICE,
+    STORE_ID,
+    UNIT_PRICE,
+    VALUE,
+    Grain,
+)
+from shelfops_pipeline.data.aggregate import daily_demand
+from shelfops_pipeline.data.calendars import AHEAD
+from shelfops_pipeline.data.mapping import UNTIL, Mapping, Plan, Table
+from shelfops_pipeline.data.sources.cells import Kind
+from shelfops_pipeline.data.sources.mapped_tables import MappedTable
+from shelfops_pipeline.data.tables import between, covariate, joined, sound
+from shelfops_pipeline.errors import DataError
+
+_KEYS: Final = (DATE, STORE_ID, ITEM_ID)
+# What of a channel the transactions themselves say, under the name that it has there.
+_SOLD: Final = {ON_PROMOTION: ON_PROMOTION, PRICE: UNIT_PRICE}
+_MEANING: Final = {
+    OPEN: "opening (1 open, 0 closed)",
+    HOLIDAY: "kind of holiday (0 none, 1, 2 or 3)",
+    ON_PROMOTION: "promotion (1 or 0)",
+    PRICE: "price",
+}
+
+
+def covariates_of(
+    mapping: Mapping, folder: Path | None, span: tuple[date, date], sold: Callable[[], pd.DataFrame]
+) -> list[pd.DataFrame]:
+    """One frame per covariate: plans from the first sale to 400 days past the last, the others up to the last.
+
+    A channel that is both planned and in the transactions (promotions, prices) is one: where both speak, what was
+    sold counts. `sold` gives the transactions, and is only called for that. Raises DataError as the tables do.
+    """
+    first, last = span
+    reach = last + AHEAD
+    planned: dict[str, list[pd.DataFrame]] = defaultdict(list)
+    for i, plan in enumerate(mapping.known_future):
+        for name, rows in _planned(plan, f"known_future.{i}", folder, first, reach):
+            planned[name].append(rows)
+    for name, column in _SOLD.items():
+        if name in planned and column in mapping.transactions.columns:
+            planned[name].append(_history(sold(), name, column, mapping.grain))
+    seen: dict[str, list[pd.DataFrame]] = defaultdict(list)
+    for i, table in enumerate(mapping.past):
+        rows = _read(table, f"past.{i}", folder, first, last)
+        for name in table.covariates:
+            seen[name].append(between(_channel(rows, name), first, last, DATE))
+    frames = [_covariate(name, parts, known_future=True) for name, parts in planned.items()]
+    return frames + [_covariate(name, parts, known_future=False) for name, parts in seen.items()]
+
+
+def _read(table: Table, what: str, folder: Path | None, start: date, end: date) -> pd.DataFrame:
+    kinds: dict[str, Kind] = {DATE: "date", UNTIL: "end", STORE_ID: "id", ITEM_ID: "id", PRICE: "number"}
+    kinds = {name: kinds.get(name, "flag") for name in table.columns}
+    return MappedTable(table, what, folder, kinds).read(start, end)
+
+
+def _planned(
+    plan: Plan, what: str, folder: Path | None, first: date, reach: date
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """(name, rows) of a plan's covariates within first..reach; `absence: zero` is a 0 for all under the rows."""
+    rows = _read(plan, what, folder, first, reach)
+    if UNTIL in rows:
+        rows = _each_day(rows, what, first, reach)
+    rows = between(rows, first, reach, DATE)
+    for name in plan.covariates:
+        _check(name, rows, what)
+        channel = _channel(rows, name)
+        if plan.absence == "zero":
+            every = pd.date_range(first, reach, unit="ns")
+            yield name, pd.DataFrame({DATE: every, VALUE: 0.0})
+        yield name, channel
+
+
+def _each_day(rows: pd.DataFrame, what: str, first: date, reach: date) -> pd.DataFrame:
+    """A row for every day on which each row holds, within first..reach; one without an end holds on."""
+    start, end = rows[DATE].to_numpy("datetime64[D]"), rows[UNTIL].to_numpy("datetime64[D]")
+    if (end < start).any():
+        row = int(np.argmax(end < start))
+        raise DataError(f"{what}: a row holds from {start[row]} until {end[row]}, which is earlier")
+    low = np.maximum(start, np.datetime64(first))
+    high = np.minimum(np.where(np.isnat(end), np.datetime64(reach), end), np.datetime64(reach))
+    length = np.maximum((high - low).astype(np.int64) + 1, 0)
+    of = np.repeat(np.arange(len(rows)), length)
+    offset = np.arange(len(of)) - np.repeat(np.cumsum(length) - length, length)
+    return rows.iloc[of].assign(**{DATE: (low[of] + offset).astype("datetime64[ns]")}).reset_index(drop=True)
+
+
+def _check(name: str, rows: pd.DataFrame, what: str) -> None:
+    """Raises DataError for a value that a reserved channel cannot have."""
+    values = rows[name].to_numpy()
+    known = values[~np.isnan(values)]
+    wrong = {
+        OPEN: (known != 0) & (known != 1),
+        HOLIDAY: ~np.isin(known, (0, 1, 2, 3)),
+        ON_PROMOTION: known < 0,
+        PRICE: known < 0,
+    }.get(name, np.isinf(known))
+    if wrong.any():
+        raise DataError(f"{what}: columns.{name}: {known[wrong][0]:g} is no {_MEANING.get(name, 'number')}")
+
+
+def _channel(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """[date, store_id?, item_id?, value] of one covariate."""
+    chosen = rows[[key for key in _KEYS if key in rows]].assign(**{VALUE: rows[name]})
+    return chosen.assign(**{VALUE: chosen[VALUE].clip(upper=1)}) if name == ON_PROMOTION else chosen
+
+
+def _history(sold: pd.DataFrame, name: str, column: str, grain: Grain) -> pd.DataFrame:
+    """A channel as the transactions tell it, per period, store and item."""
+    rows = sound(sold)
+    value = rows[column].to_numpy()
+    usable = (value >= 0) & (value <= 1) if name == ON_PROMOTION else value > 0
+    periods = daily_demand(rows[usable & np.isfinite(value)].reset_index(drop=True), grain)
+    return periods[list(_KEYS)].assign(**{VALUE: periods[column]})
+
+
+def _covariate(name: str, parts: list[pd.DataFrame], *, known_future: bool) -> pd.DataFrame:
+    rows = joined(parts)
+    ids = {key: rows[key] for key in (STORE_ID, ITEM_ID) if key in rows}
+    return covariate(name, rows[DATE], rows[VALUE], **ids, known_future=known_future)
