@@ -7,8 +7,9 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
@@ -55,6 +56,21 @@ def timed(prepare: Callable[[], T], run: Callable[[T], object]) -> Timing:
         seconds.append(time.perf_counter() - start)
         del result
     return Timing(min(seconds), _peak_mb() - before, len(seconds))
+
+
+@dataclass
+class Memory:
+    """The most memory that a block added to the process."""
+
+    peak_mb: float = float("nan")
+
+
+@contextmanager
+def peak_added() -> Iterator[Memory]:
+    """Note the most memory that the block adds; the figure is there when it ends."""
+    memory, before = Memory(), _forget_peak()
+    yield memory
+    memory.peak_mb = _peak_mb() - before
 
 
 def in_fresh_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -23,13 +23,20 @@ app = typer.Typer(
 )
 models = typer.Typer(no_args_is_help=True, help="Model versions: list, show, promote.")
 bench = typer.Typer(no_args_is_help=True, help="Measure speed beside what you would use instead.")
+quarantine = typer.Typer(no_args_is_help=True, help="Rows that were refused: show them, release them.")
 app.add_typer(models, name="models")
+app.add_typer(quarantine, name="quarantine")
 app.add_typer(bench, name="bench")
 
 _DEMO_EFFORT = 0.3  # of the default training size: a first look should not take long
 
 Dataset = Annotated[
-    str, typer.Option("--dataset", help="favorita, rossmann, m5, online_retail or simulated", envvar="SHELFOPS_DATASET")
+    str,
+    typer.Option(
+        "--dataset",
+        help="favorita, rossmann, m5, online_retail, simulated, or MAPPING.yaml (see onboard)",
+        envvar="SHELFOPS_DATASET",
+    ),
 ]
 Data = Annotated[
     Path | None, typer.Option("--data", help="Directory with the data set's official files", envvar="SHELFOPS_DATA")
@@ -74,13 +81,44 @@ def up(
     raise typer.Exit(run_up(settings, Ports(dagster_port, api_port, mlflow_port)))
 
 
-@app.command(epilog="Example: shelfops ingest --dataset online_retail --data ~/data/online_retail")
-def ingest(dataset: Dataset, data: Data = None) -> None:
-    """Read a data set, validate it row by row, and store it; bad rows go to the quarantine."""
-    settings = _configure(dataset, data)
-    from shelfops_pipeline.services.commands import run_ingest
+@app.command(
+    epilog="Examples: shelfops onboard ~/data/our_shops --country AT    ·    "
+    "shelfops onboard --check our_shops.yaml --data ~/data/our_shops"
+)
+def onboard(
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="Directory of CSV or Parquet files")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="YAML to write; default: DIR's name, here")] = None,
+    check: Annotated[Path | None, typer.Option("--check", help="A mapping to validate instead")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="With --check: its files; default: beside it")] = None,
+    country: Annotated[str | None, typer.Option(help="Whose public holidays count, such as AT")] = None,
+    region: Annotated[str | None, typer.Option(help="Of that country, such as 9 (Vienna)")] = None,
+    sales: Annotated[str | None, typer.Option(help="The file that holds the sales, where it cannot be told")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over --out")] = False,
+) -> None:
+    """Look at a retailer's own files, propose the mapping that reads them, and write it. No code needed."""
+    if (folder is None) == (check is None):
+        raise ShelfOpsError("say what to look at: `shelfops onboard DIR`, or `shelfops onboard --check MAPPING.yaml`")
+    if region is not None and country is None:
+        raise ShelfOpsError("--region needs --country")
+    from shelfops_pipeline.services.onboard import run_check, run_onboard
 
-    run_ingest(settings)
+    if check is not None:
+        run_check(check, data, _configure(str(check), data))
+    elif folder is not None:
+        run_onboard(folder.expanduser(), out, force, country, region, sales)
+
+
+@app.command(epilog="Example: shelfops ingest --dataset online_retail --data ~/data/online_retail")
+def ingest(
+    dataset: Dataset,
+    data: Data = None,
+    everything: Annotated[bool, typer.Option("--full", help="Read all again, not only what changed")] = False,
+) -> None:
+    """Read what changed, validate it row by row, and store it; bad rows go to the quarantine."""
+    settings = _configure(dataset, data)
+    from shelfops_pipeline.services.ingest import run_ingest
+
+    run_ingest(settings, everything)
 
 
 @app.command(epilog="Example: shelfops train --dataset rossmann --data ~/data/rossmann --horizon 42")
@@ -130,6 +168,41 @@ def backtest(
     run_backtest_command(settings, out)
 
 
+@quarantine.command(
+    "show", epilog="Example: shelfops quarantine show --dataset online_retail --data ~/or --reason outlier"
+)
+def quarantine_show(
+    dataset: Dataset = "simulated",
+    data: Data = None,
+    reason: Annotated[str | None, typer.Option(help="Only rows with this reason")] = None,
+    start: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First period")] = None,
+    end: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last period")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Rows to show")] = 20,
+) -> None:
+    """Rows that were refused: why, from where, and what they say."""
+    settings = _configure(dataset, data)
+    from shelfops_pipeline.services.ingest import show_quarantine
+
+    show_quarantine(settings, reason, start and start.date(), end and end.date(), limit)
+
+
+@quarantine.command("release", epilog="Example: shelfops quarantine release 3f9a1c0e77b2 --note 'a real bulk order'")
+def quarantine_release(
+    fingerprints: Annotated[list[str] | None, typer.Argument(help="As `show` prints them")] = None,
+    dataset: Dataset = "simulated",
+    data: Data = None,
+    reason: Annotated[str | None, typer.Option(help="Release every row with this reason")] = None,
+    note: Annotated[str, typer.Option(help="Why; kept with the release")] = "",
+) -> None:
+    """Vouch for rows: their periods are judged again, and these rows are accepted."""
+    if bool(fingerprints) == bool(reason):
+        raise typer.BadParameter("name the rows, or give --reason to release all with that reason")
+    settings = _configure(dataset, data)
+    from shelfops_pipeline.services.ingest import release_rows
+
+    release_rows(settings, fingerprints or [], reason, note)
+
+
 @models.command("list")
 def models_list(dataset: Dataset = "simulated") -> None:
     """Every version of a retailer, with its status."""
@@ -175,6 +248,19 @@ def bench_features(
     from shelfops_pipeline.services.commands import run_benchmark
 
     run_benchmark("features", ["--series", str(series), "--days", str(days)])
+
+
+@bench.command("ingest")
+def bench_ingest(
+    series: Annotated[int, typer.Option(min=10, help="Series")] = 30_490,
+    days: Annotated[int, typer.Option(min=28, help="Days of history")] = 152,
+    data: Annotated[Path | None, typer.Option(help="The real M5 files; without, files like them are made")] = None,
+) -> None:
+    """Read, validate, store and load M5 beside plain pandas; one JSON object on stdout."""
+    from shelfops_pipeline.services.commands import run_benchmark
+
+    given = [] if data is None else ["--data", str(data)]
+    run_benchmark("ingest", ["--series", str(series), "--days", str(days), *given])
 
 
 def main() -> None:

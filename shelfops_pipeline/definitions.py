@@ -2,20 +2,23 @@
 
 import dagster as dg
 
-from shelfops_pipeline.defs import checks, ingestion, lifecycle, reports, serving, training
-from shelfops_pipeline.defs.jobs import ingest, refresh, train
+from shelfops_pipeline.defs import checks, feed, ingestion, lifecycle, panel, reports, serving, training, warehousing
+from shelfops_pipeline.defs.feed import feed_gap
+from shelfops_pipeline.defs.jobs import ingest, refresh, train, validate_again
 from shelfops_pipeline.defs.resources import resources
 from shelfops_pipeline.defs.schedules import daily_refresh, weekly_retrain
+from shelfops_pipeline.defs.sensors import new_data
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """Assets, jobs, schedules and resources of this retailer."""
-    modules = [ingestion, training, lifecycle, reports, serving]
+    modules = [ingestion, warehousing, panel, training, lifecycle, reports, serving]
     return dg.Definitions(
         assets=dg.load_assets_from_modules(modules),
-        asset_checks=dg.load_asset_checks_from_modules([checks]),
-        jobs=[ingest, train, refresh],
+        asset_checks=dg.load_asset_checks_from_modules([checks, feed]),
+        jobs=[ingest, validate_again, train, refresh],
         schedules=[weekly_retrain, daily_refresh],
+        sensors=[new_data, feed_gap],
         resources=resources(),
     )

@@ -18,6 +18,10 @@ class Settings(BaseSettings):
     dataset: str = Field("simulated", description="Adapter name, or the path of a mapping YAML")
     data: Path | None = Field(None, description="Directory with the retailer's files; not needed for `simulated`")
     home: Path | None = Field(None, description="Where data, models and reports live; default .shelfops/<dataset>")
+    artifacts: str | None = Field(
+        None,
+        description="Where assets are stored: a directory or an fsspec URL, s3://bucket/prefix; default home/artifacts",
+    )
     database_url: SecretStr | None = Field(None, description="PostgreSQL warehouse; unset: an embedded server in home")
     redis_url: SecretStr | None = Field(None, description="Redis for cache and pub/sub; unset: none")
     horizon: int = Field(28, ge=1, le=400, description="Periods to forecast")
@@ -27,8 +31,10 @@ class Settings(BaseSettings):
     folds: int = Field(3, ge=1, le=24, description="Rolling-origin backtest folds")
     seed: int = Field(7, description="Seed of every random choice")
     effort: float = Field(1.0, gt=0, le=4, description="Training size relative to the default; less is faster")
+    lookback: int = Field(7, ge=0, description="Periods before the last one ingested that are read again for late rows")
     max_quarantined_share: float = Field(0.05, ge=0, le=1, description="A larger share of bad rows fails the partition")
     service_level: float = Field(0.95, gt=0.5, lt=1, description="Target probability of no stockout per order cycle")
+    simulated_live: bool = Field(False, description="Let the simulated retailer trade one more day with every ingest")
     simulated_stores: int = Field(10, ge=1, description="Stores of the simulated retailer")
     simulated_items: int = Field(60, ge=1, description="Items of the simulated retailer")
     simulated_days: int = Field(730, ge=60, description="Days of history of the simulated retailer")
@@ -42,11 +48,6 @@ class Settings(BaseSettings):
         """SHELFOPS_HOME as an absolute path."""
         name = Path(self.dataset).stem
         return (self.home or Path(".shelfops") / name).absolute()
-
-    @property
-    def artifacts(self) -> Path:
-        """Asset values: Parquet partitions, the panel, feature matrices."""
-        return self.root / "artifacts"
 
     @property
     def models(self) -> Path:

@@ -52,7 +52,7 @@ where all could. The cell itself is NaN or NaT."""
 FILED: Final = "filed"
 """Optional column of raw transactions: the day under which a row is filed, where its own date cannot be right (missing,
 unreadable, before 1990, after today): that of the nearest line before it with a date, else after it. Equal to the day
-of `ts` for the others."""
+of `ts` for the others. Rows of a query, which have no order, are filed under the first day."""
 REASON: Final = "reason"
 FINGERPRINT: Final = "fingerprint"
 """sha256 of a quarantined row's source, line and content: by this it is released."""

@@ -16,9 +16,8 @@ from shelfops_pipeline.contracts.columns import (
     UNIT_PRICE,
     Grain,
 )
+from shelfops_pipeline.data.keys import compact, days_of, first_day
 from shelfops_pipeline.data.tables import coded
-
-_MONDAY: np.int64 = np.int64(3)  # 1970-01-01 was a Thursday
 
 
 def daily_demand(valid: pd.DataFrame, grain: Grain) -> pd.DataFrame:
@@ -28,17 +27,17 @@ def daily_demand(valid: pd.DataFrame, grain: Grain) -> pd.DataFrame:
     flag; the last two only where `valid` has them. A week is dated by its Monday. `valid` comes from
     `validate_transactions`: ids are categorical and complete, quantities finite.
     """
-    day = valid[TS].to_numpy("datetime64[D]").astype(np.int64)
-    if grain is Grain.WEEK:
-        day = day - (day + _MONDAY) % 7
+    day = first_day(days_of(valid[TS].to_numpy()), grain)
+    start = int(day.min()) if len(day) else 0
+    width = int(day.max()) - start + 1 if len(day) else 0
     stores, items = valid[STORE_ID].cat, valid[ITEM_ID].cat
     n_stores, n_items = len(stores.categories), len(items.categories)
-    key = (day * n_stores + stores.codes.to_numpy()) * n_items + items.codes.to_numpy()
-    groups, of = np.unique(key, return_inverse=True)
+    key = ((day - start) * n_stores + stores.codes.to_numpy()) * n_items + items.codes.to_numpy()
+    groups, of = compact(key, width * n_stores * n_items)
     rest, item = np.divmod(groups, max(n_items, 1))
-    first_day, store = np.divmod(rest, max(n_stores, 1))
+    since, store = np.divmod(rest, max(n_stores, 1))
     columns: dict[str, Any] = {
-        DATE: first_day.astype("datetime64[D]").astype("datetime64[ns]"),
+        DATE: (since + start).astype("datetime64[D]").astype("datetime64[ns]"),
         STORE_ID: coded(store, stores.categories),
         ITEM_ID: coded(item, items.categories),
         QUANTITY: np.bincount(of, weights=valid[QUANTITY].to_numpy(), minlength=len(groups)),
@@ -50,7 +49,7 @@ def daily_demand(valid: pd.DataFrame, grain: Grain) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _mean(values: NDArray[np.float64], of: NDArray[np.intp], n: int) -> NDArray[np.float64]:
+def _mean(values: NDArray[np.float64], of: NDArray[np.integer[Any]], n: int) -> NDArray[np.float64]:
     """Mean per group of what is known; NaN where nothing is."""
     known = ~np.isnan(values)
     count = np.bincount(of[known], minlength=n).astype(np.float64)
@@ -59,7 +58,7 @@ def _mean(values: NDArray[np.float64], of: NDArray[np.intp], n: int) -> NDArray[
     return mean
 
 
-def _max(values: NDArray[np.float64], of: NDArray[np.intp], n: int) -> NDArray[np.float64]:
+def _max(values: NDArray[np.float64], of: NDArray[np.integer[Any]], n: int) -> NDArray[np.float64]:
     """Largest known value per group; NaN where nothing is known."""
     out = np.full(n, np.nan)
     np.fmax.at(out, of, values)

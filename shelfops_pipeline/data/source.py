@@ -13,11 +13,11 @@ The canonical tables (DESIGN: Data) are pandas frames:
 - suppliers: supplier_id, order_weekdays (e.g. "0,3"), cutoff_hour.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, overload, runtime_checkable
 
 import pandas as pd
 
@@ -36,6 +36,26 @@ CUTOFF_HOUR: Final = "cutoff_hour"
 EVERYWHERE: Final = "all"
 
 
+class Made(Sequence[pd.DataFrame]):
+    """Frames that are made when they are first asked for: most readers of a reference need no covariates."""
+
+    def __init__(self, *makers: Callable[[], pd.DataFrame]) -> None:
+        self._makers = makers
+        self._frames: list[pd.DataFrame] | None = None
+
+    @overload
+    def __getitem__(self, at: int) -> pd.DataFrame: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[pd.DataFrame]: ...
+    def __getitem__(self, at: int | slice) -> pd.DataFrame | Sequence[pd.DataFrame]:
+        if self._frames is None:
+            self._frames = [make() for make in self._makers]
+        return self._frames[at]
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
 @dataclass(frozen=True)
 class Reference:
     """Tables that describe the retailer rather than what happened in it."""
@@ -43,7 +63,7 @@ class Reference:
     stores: pd.DataFrame
     items: pd.DataFrame
     calendar: pd.DataFrame
-    covariates: list[pd.DataFrame] = field(default_factory=list)
+    covariates: Sequence[pd.DataFrame] = ()
     """One frame per covariate name (the long covariate table, split by name to stay small)."""
     suppliers: pd.DataFrame | None = None
 
@@ -74,6 +94,8 @@ class Source(Protocol):
     absence: Literal["zero", "missing"]
     """What a listed item without a row means: no demand, or nobody knows."""
     rules: RowRules
+    incremental: bool
+    """Can it be asked for some periods at the price of those? A file must be read whole."""
 
     def span(self) -> tuple[date, date]:
         """First and last date with transactions."""
@@ -89,6 +111,15 @@ class Source(Protocol):
 
     def reference(self) -> Reference:
         """Stores, items, calendar, covariates (past and known future) and suppliers."""
+        ...
+
+
+@runtime_checkable
+class Live(Protocol):
+    """A source that moves on when it is told to: the simulated retailer, trading day by day."""
+
+    def advance(self) -> date:
+        """Trade one more day; returns it."""
         ...
 
 

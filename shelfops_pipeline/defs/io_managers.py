@@ -1,9 +1,7 @@
 """Where asset values live: files under one artifact root, each written beside its place and renamed into it."""
 
 import json
-import shutil
 from abc import abstractmethod
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +11,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shelfops_pipeline.contracts.columns import DATE, NAME, TS
+from shelfops_pipeline.contracts.columns import NAME
 from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.data.source import Reference
+from shelfops_pipeline.defs.artifacts import artifact_root
+from shelfops_pipeline.defs.partitioned import Partitions
 from shelfops_pipeline.evaluation.backtest import Backtest
 from shelfops_pipeline.evaluation.persist import load_backtest, save_backtest
 from shelfops_pipeline.features.create import FeatureRows
@@ -29,35 +29,27 @@ _REFERENCE_FRAMES = ("stores", "items", "calendar", "suppliers")
 
 
 class FramesIOManager(dg.ConfigurableIOManager):
-    """Frames as Parquet: one file per partition, split by the frame's own dates, or one file where there are none."""
+    """A frame as one Parquet file."""
 
     def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame) -> None:
-        folder = _folder(context)
-        if not context.has_asset_partitions:
-            _write_parquet(folder / "all.parquet", _table(obj))
-            return
-        keys = context.asset_partition_keys
-        column = TS if TS in obj else DATE
-        day = obj[column].to_numpy("datetime64[D]")
-        order = np.argsort(day, kind="stable")
-        table, day = _table(obj).take(pa.array(order)), day[order]
-        starts = np.searchsorted(day, np.array(keys, dtype="datetime64[D]"))
-        width = np.timedelta64(_partition_days(keys, context), "D")
-        ends = np.searchsorted(day, np.array(keys, dtype="datetime64[D]") + width)
-        for key, start, end in zip(keys, starts, ends, strict=True):
-            _write_parquet(folder / f"{key}.parquet", table.slice(start, end - start))
+        table = pa.Table.from_pandas(obj, preserve_index=False)
+        artifact_root(Settings()).write(
+            f"{_path(context)}/all.parquet", lambda stream: pq.write_table(table, stream, compression="zstd")
+        )
 
     def load_input(self, context: dg.InputContext) -> pd.DataFrame:
-        folder = _folder(context)
-        if not context.has_asset_partitions:
-            return _frame([folder / "all.parquet"])
-        wanted = (folder / f"{key}.parquet" for key in context.asset_partition_keys)
-        files = [path for path in wanted if path.exists()]  # a period without data has no file: nothing to read
-        if not files:
-            raise dg.DagsterInvariantViolationError(
-                f"no partition of {context.asset_key.to_user_string()} is there yet"
-            )
-        return _frame(files)
+        with artifact_root(Settings()).open(f"{_path(context)}/all.parquet") as stream:
+            return pd.read_parquet(stream)
+
+
+class PartitionsIOManager(dg.ConfigurableIOManager):
+    """Frames by period: what is handed on is where they are; the asset itself wrote them, block by block."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Partitions) -> None:
+        """Nothing is left to write."""
+
+    def load_input(self, context: dg.InputContext) -> Partitions:
+        return Partitions.of(context, _path(context))
 
 
 class FolderIOManager(dg.ConfigurableIOManager):
@@ -70,17 +62,12 @@ class FolderIOManager(dg.ConfigurableIOManager):
     def load(self, folder: Path) -> Any: ...
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
-        folder = _folder(context)
-        draft = folder.with_name(f".{folder.name}.draft")
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        if obj is not None:
-            self.save(obj, draft)
-        shutil.rmtree(folder, ignore_errors=True)
-        draft.rename(folder)
+        with artifact_root(Settings()).replace_folder(_path(context)) as folder:
+            if obj is not None:
+                self.save(obj, folder)
 
     def load_input(self, context: dg.InputContext) -> Any:
-        folder = _folder(context)
+        folder = artifact_root(Settings()).folder(_path(context))
         return self.load(folder) if any(folder.iterdir()) else None
 
 
@@ -177,18 +164,24 @@ class ReferenceIOManager(FolderIOManager):
     def save(self, value: Reference, folder: Path) -> None:
         for name in _REFERENCE_FRAMES:
             if (frame := getattr(value, name)) is not None:
-                _write_parquet(folder / f"{name}.parquet", _table(frame))
+                pq.write_table(
+                    pa.Table.from_pandas(frame, preserve_index=False), folder / f"{name}.parquet", compression="zstd"
+                )
         for frame in value.covariates:
             if len(frame):
-                _write_parquet(folder / f"covariate.{frame[NAME].iloc[0]}.parquet", _table(frame))
+                pq.write_table(
+                    pa.Table.from_pandas(frame, preserve_index=False),
+                    folder / f"covariate.{frame[NAME].iloc[0]}.parquet",
+                    compression="zstd",
+                )
 
     def load(self, folder: Path) -> Reference:
-        frames = {name: _frame([folder / f"{name}.parquet"]) for name in _REFERENCE_FRAMES[:-1]}
+        frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in _REFERENCE_FRAMES[:-1]}
         suppliers = folder / "suppliers.parquet"
         return Reference(
             **frames,
-            covariates=[_frame([path]) for path in sorted(folder.glob("covariate.*.parquet"))],
-            suppliers=_frame([suppliers]) if suppliers.exists() else None,
+            covariates=[pd.read_parquet(path) for path in sorted(folder.glob("covariate.*.parquet"))],
+            suppliers=pd.read_parquet(suppliers) if suppliers.exists() else None,
         )
 
 
@@ -196,6 +189,7 @@ def io_managers() -> dict[str, dg.ConfigurableIOManager]:
     """By the keys that assets name."""
     return {
         "frames": FramesIOManager(),
+        "partitions": PartitionsIOManager(),
         "panels": PanelIOManager(),
         "arrays": ArraysIOManager(),
         "boosters": BoosterIOManager(),
@@ -207,25 +201,5 @@ def io_managers() -> dict[str, dg.ConfigurableIOManager]:
     }
 
 
-def _folder(context: dg.OutputContext | dg.InputContext) -> Path:
-    return Settings().artifacts.joinpath(*context.asset_key.path)
-
-
-def _partition_days(keys: Sequence[str], context: dg.OutputContext) -> int:
-    return 7 if isinstance(context.asset_partitions_def, dg.WeeklyPartitionsDefinition) else 1
-
-
-def _table(frame: pd.DataFrame) -> pa.Table:
-    return pa.Table.from_pandas(frame, preserve_index=False)
-
-
-def _frame(files: list[Path]) -> pd.DataFrame:
-    table = pa.concat_tables([pq.read_table(path) for path in files], promote_options="permissive")
-    return table.unify_dictionaries().to_pandas()
-
-
-def _write_parquet(path: Path, table: pa.Table) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft")
-    pq.write_table(table, draft, compression="zstd")
-    draft.replace(path)
+def _path(context: dg.OutputContext | dg.InputContext) -> str:
+    return "/".join(context.asset_key.path)

@@ -1,26 +1,22 @@
-"""One table: for every asset its grain, partition mapping upstream, IO manager, and where it runs.
+"""Grain and start of everything that is partitioned, and the queue of heavy steps.
 
-| asset                                              | partitions | reads upstream | IO manager | queue   |
-|----------------------------------------------------|------------|----------------|------------|---------|
-| raw_transactions, validated_transactions           | period     | same period    | frames     | default |
-| quarantined_transactions                           | period     | same period    | none (warehouse) | default |
-| raw_reference, raw_inventory                       | none       |                | reference, frames | default |
-| training_data                                      | none       | all periods    | frames     | default |
-| panel                                              | none       |                | panels     | default |
-| cold_start_features, production_features           | none       |                | arrays     | ml      |
-| *_xgboost, *_lstm, backtest, model_candidates      | none       |                | models, backtest, json | ml |
-| champion, shap_*, charts, model_card               | none       |                | json, explanations | ml |
-| online_features, demand_forecasts, stock_alerts    | none       |                | none (warehouse) | default |
+| assets | partitions | read and written by | run by |
+|---|---|---|---|
+| raw_transactions, raw_inventory, validated_transactions, quarantined_transactions, transactions_table, inventory_table | the retailer's periods (day or week), a range is one run | `partitions` (Parquet by period), PostgreSQL | any worker |
+| raw_reference, reference_tables, training_data, panel | none: all periods of what is above | `references`, `frames`, `panels` | any worker |
+| features, models, backtest, and what is made of them | none: training rows are a bounded sample | `arrays`, `boosters`, `networks`, `backtests` | the `ml` queue |
+| online_features, demand_forecasts, stock_alerts | none: every series of the champion's release | `inputs`, `frames`, PostgreSQL | any worker, forecasts on the `ml` queue |
+"""  # noqa: E501
 
-A period is a day or a week, the retailer's grain. The first one is SHELFOPS_START_DATE, or the first of the data set.
-"""
-
-from datetime import date
+from datetime import date, timedelta
+from pathlib import Path
 from typing import Final
 
 import dagster as dg
 
 from shelfops_pipeline.contracts.columns import Grain
+from shelfops_pipeline.data.mapping import load_mapping
+from shelfops_pipeline.data.sync import periods_between
 from shelfops_pipeline.settings import Settings
 
 ML_QUEUE: Final = {"dagster-celery/queue": "ml"}
@@ -37,14 +33,27 @@ _FIRST: Final = {
 _DEFAULT_FIRST: Final = date(2020, 1, 6)
 
 
-def periods(settings: Settings, grain: Grain = Grain.DAY) -> dg.PartitionsDefinition:
-    """The retailer's periods from the first one to now."""
-    start = settings.start_date or _FIRST.get(settings.dataset, _DEFAULT_FIRST)
+def first_period(settings: Settings) -> tuple[date, Grain]:
+    """The first period that is partitioned (its first day), and the retailer's grain."""
+    start, grain = _FIRST.get(settings.dataset, _DEFAULT_FIRST), Grain.DAY
+    if Path(settings.dataset).suffix in (".yaml", ".yml"):
+        mapping = load_mapping(Path(settings.dataset))
+        start, grain = mapping.start_date or start, mapping.grain
+    return periods_between(settings.start_date or start, settings.start_date or start, grain)[0], grain
+
+
+def periods(settings: Settings) -> dg.TimeWindowPartitionsDefinition:
+    """The retailer's periods from the first one to the last that is over."""
+    start, grain = first_period(settings)
     if grain is Grain.WEEK:
         return dg.WeeklyPartitionsDefinition(start_date=start.isoformat(), day_offset=1)
     return dg.DailyPartitionsDefinition(start_date=start.isoformat())
 
 
 PERIODS: Final = periods(Settings())
-"""Every adapter of this release is daily."""
+FRESH: Final = dg.FreshnessPolicy.time_window(
+    warn_window=timedelta(days=2 if first_period(Settings())[1] is Grain.DAY else 9),
+    fail_window=timedelta(days=4 if first_period(Settings())[1] is Grain.DAY else 16),
+)
+"""How old raw data may grow: a period and a day's delay, and twice that."""
 ONE_RUN: Final = dg.BackfillPolicy.single_run()

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 
 import dagster as dg
 from sqlalchemy import Engine
@@ -10,7 +9,7 @@ from sqlalchemy import Engine
 from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.data.source import Source
-from shelfops_pipeline.data.sources import open_source
+from shelfops_pipeline.data.sources import current_source
 from shelfops_pipeline.defs.io_managers import io_managers
 from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.lifecycle.training import TrainingPlan, plan_training
@@ -18,13 +17,6 @@ from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.engine import open_engine
 from shelfops_pipeline.store.migrate import migrate
 from shelfops_pipeline.store.warehouse import open_warehouse
-
-
-@lru_cache(maxsize=2)
-def _source(settings_json: str) -> Source:
-    """One source per process: it caches the files that it has read."""
-    settings = Settings.model_validate_json(settings_json)
-    return open_source(settings.dataset, settings.data, settings)
 
 
 class Retailer(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -36,7 +28,7 @@ class Retailer(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @property
     def source(self) -> Source:
-        return _source(self.settings.model_dump_json(include={"dataset", "data", "seed", *_SIMULATOR}))
+        return current_source(self.settings)
 
     @property
     def registry(self) -> Registry:
@@ -50,9 +42,6 @@ class Retailer(dg.ConfigurableResource):  # type: ignore[type-arg]
     def trains(self, panel: Panel, tier: Tier) -> bool:
         """Does the history allow this tier, and do the settings want it?"""
         return tier in self.plan(panel).recipes
-
-
-_SIMULATOR = ("simulated_stores", "simulated_items", "simulated_days")
 
 
 class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]

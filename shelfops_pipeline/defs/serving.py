@@ -6,6 +6,7 @@ import pandas as pd
 
 from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.defs.partitioned import Partitions
 from shelfops_pipeline.defs.partitions import ML_QUEUE
 from shelfops_pipeline.defs.resources import Retailer, Warehouse
 from shelfops_pipeline.defs.types import PredictionInput
@@ -54,12 +55,13 @@ def demand_forecasts(
 
 @dg.asset(group_name="replenishment", owners=OWNERS, kinds={"postgres"})
 def stock_alerts(
-    retailer: Retailer, warehouse: Warehouse, demand_forecasts: pd.DataFrame, raw_inventory: pd.DataFrame
+    retailer: Retailer, warehouse: Warehouse, demand_forecasts: pd.DataFrame, raw_inventory: Partitions
 ) -> dg.MaterializeResult[None]:
     """Stockout risk, reorder now, overstock; none where the retailer gives no inventory."""
-    if raw_inventory.empty:
+    inventory = raw_inventory.latest()
+    if inventory is None:
         return dg.MaterializeResult(metadata={"alerts": 0, "why": "the retailer gives no inventory"})
     level, days = retailer.settings.service_level, 7 if retailer.source.grain is c.Grain.WEEK else 1
     with warehouse.engine() as engine:
-        counts = publish_alerts(engine, retailer.registry, demand_forecasts, raw_inventory, level, days)
+        counts = publish_alerts(engine, retailer.registry, demand_forecasts, inventory, level, days)
     return dg.MaterializeResult(metadata={"alerts": int(np.sum(list(counts.values()))), **counts})

@@ -5,6 +5,7 @@ from typing import Any, Final
 import dagster as dg
 from dagster_pandera import pandera_schema_to_dagster_type
 
+from shelfops_pipeline.defs.partitioned import Partitions
 from shelfops_pipeline.features.create import FeatureRows
 from shelfops_pipeline.schemas.features import ColdStartFeaturesSchema, ProductionFeaturesSchema
 from shelfops_pipeline.schemas.prediction import PredictionInputSchema
@@ -12,8 +13,8 @@ from shelfops_pipeline.schemas.transactions import RawTransactionSchema, Trainin
 
 
 def _of(schema: Any, expected: tuple[type, ...], name: str) -> dg.DagsterType:
-    """A type for values that are arrays rather than frames: it shows the schema, which the domain's gate applies to a
-    bounded frame and, as ranges, to every row."""
+    """A type for values that are arrays, or lie in files, rather than frames: it shows the schema, which the domain's
+    gate applies block by block, to a bounded frame or, as ranges, to every row."""
     base = pandera_schema_to_dagster_type(schema)
 
     def check(_: dg.TypeCheckContext, value: object) -> bool:
@@ -22,7 +23,7 @@ def _of(schema: Any, expected: tuple[type, ...], name: str) -> dg.DagsterType:
     return dg.DagsterType(check, name=name, description=base.description, metadata=base.metadata)
 
 
-RawTransactions: Final = pandera_schema_to_dagster_type(RawTransactionSchema)
+RawTransactions: Final = _of(RawTransactionSchema, (Partitions,), "RawTransactions")
 TrainingData: Final = pandera_schema_to_dagster_type(TrainingDataSchema)
 ColdStartFeatures: Final = _of(ColdStartFeaturesSchema, (FeatureRows, type(None)), "ColdStartFeatures")
 ProductionFeatures: Final = _of(ProductionFeaturesSchema, (FeatureRows, type(None)), "ProductionFeatures")

@@ -11,12 +11,16 @@ from shelfops_pipeline.contracts.columns import DATE, ITEM_ID, QUANTITY, STORE_I
 
 
 class RawTransactionSchema(pa.DataFrameModel):
-    """The shape of raw transactions. Bad rows are the quarantine's business; a missing column is not."""
+    """The shape of raw transactions. Bad rows are the quarantine's business; a missing column, or two of one name, is
+    not."""
 
-    ts: Series[pd.Timestamp] = pa.Field(nullable=True)
+    ts: Series[Any] = pa.Field(nullable=True)
     store_id: Series[Any] = pa.Field(nullable=True)
     item_id: Series[Any] = pa.Field(nullable=True)
     quantity: Series[Any] = pa.Field(nullable=True)
+
+    class Config:
+        unique_column_names = True
 
 
 class TrainingDataSchema(pa.DataFrameModel):

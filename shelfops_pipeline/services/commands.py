@@ -10,54 +10,18 @@ from rich.table import Table
 from shelfops_pipeline.contracts.columns import Status
 from shelfops_pipeline.errors import DataError, ShelfOpsError
 from shelfops_pipeline.services.console import console, metrics_view, step_progress
-from shelfops_pipeline.services.pipeline import (
-    Pipeline,
-    mark_ingested,
-    needs_ingest,
-    open_pipeline,
-    require_directory,
-)
+from shelfops_pipeline.services.ingest import sync
+from shelfops_pipeline.services.pipeline import open_pipeline, require_directory
 from shelfops_pipeline.settings import Settings
-
-
-def run_ingest(settings: Settings) -> None:
-    """`shelfops ingest`: always reads everything again; the tables end up the same."""
-    require_directory(settings.data, settings.dataset)
-    span = _span(settings)
-    with open_pipeline(settings) as pipeline, step_progress(f"ingest {settings.dataset}") as board:
-        pipeline.materialize(("raw_reference", "raw_inventory"), board.report)
-        result = pipeline.ingest(*span, board.report)
-    mark_ingested(settings, span)
-    facts = _output_metadata(result, "validated_transactions")
-    accepted, quarantined = int(facts["accepted"]), int(facts["quarantined"])
-    table = Table(title=f"{settings.dataset}, {span[0]} to {span[1]}", title_justify="left")
-    table.add_column("rows")
-    table.add_column("count", justify="right")
-    table.add_row("accepted", f"{accepted:,}")
-    table.add_row("  of these returned", f"{int(facts['returns']):,}")
-    table.add_row("quarantined", f"{quarantined:,}")
-    for reason, count in facts["reasons"].items():
-        table.add_row(f"  {reason}", f"{count:,}")
-    table.add_row("sum", f"{accepted + quarantined:,}", style="bold")
-    console.print(table)
 
 
 def run_train(settings: Settings) -> None:
     """`shelfops train`."""
     require_directory(settings.data, settings.dataset)
     with open_pipeline(settings) as pipeline, step_progress(f"train {settings.dataset}") as board:
-        ingest_if_needed(pipeline, board.report)
+        sync(pipeline, board.report)
         pipeline.train(board.report)
     show_result(settings)
-
-
-def ingest_if_needed(pipeline: Pipeline, report: Any) -> None:
-    """Ingest everything, unless the same files were ingested into this home before."""
-    span = _span(pipeline.settings)
-    if needs_ingest(pipeline.settings, span):
-        pipeline.materialize(("raw_reference", "raw_inventory"), report)
-        pipeline.ingest(*span, report)
-        mark_ingested(pipeline.settings, span)
 
 
 def show_result(settings: Settings) -> None:
@@ -214,18 +178,6 @@ def _open(settings: Settings) -> Any:
     return open_source(settings.dataset, settings.data, settings)
 
 
-def _span(settings: Settings) -> tuple[date, date]:
-    return _open(settings).span()
-
-
 def _writable(folder: Path) -> None:
     if not folder.is_dir():
         raise DataError(f"--out: the directory {folder} does not exist; create it first")
-
-
-def _output_metadata(result: Any, asset: str) -> dict[str, Any]:
-    """Metadata of an asset's first materialization in a run; a range of partitions shares it."""
-    for event in result.get_asset_materialization_events():
-        if event.asset_key.to_user_string() == asset:
-            return {k: v.value for k, v in event.materialization.metadata.items()}
-    raise ShelfOpsError(f"the run did not materialize {asset}")

@@ -5,8 +5,9 @@ import time
 from rich.panel import Panel as Box
 
 from shelfops_pipeline.lifecycle.registry import Registry
-from shelfops_pipeline.services.commands import ingest_if_needed, show_result
+from shelfops_pipeline.services.commands import show_result
 from shelfops_pipeline.services.console import console, step_progress
+from shelfops_pipeline.services.ingest import sync
 from shelfops_pipeline.services.instance import warehouse
 from shelfops_pipeline.services.pipeline import open_pipeline
 from shelfops_pipeline.settings import Settings
@@ -19,7 +20,7 @@ def run_demo(settings: Settings) -> None:
     began = time.monotonic()
     with warehouse(settings):  # held throughout, so that the server starts once
         with open_pipeline(settings) as pipeline, step_progress("demo") as board:
-            ingest_if_needed(pipeline, board.report)
+            sync(pipeline, board.report)
             pipeline.train(board.report)
         show_result(settings)
         _show_alerts(settings)

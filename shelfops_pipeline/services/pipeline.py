@@ -2,8 +2,6 @@
 `ingest` and `train` do. The same jobs can be started in the UI.
 """
 
-import hashlib
-import json
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,10 +17,10 @@ from shelfops_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, Definitions, ExecuteInProcessResult
+    from sqlalchemy import Engine
 
 _POLL_SECONDS: Final = 0.3
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-_INGESTED: Final = "ingested.json"
 
 Report = Callable[[str, str], None]
 """Told (step, what happened): started, done, failed, or a line of its log."""
@@ -37,29 +35,39 @@ class Pipeline:
     """The graph of one retailer, ready to run."""
 
     settings: Settings
+    url: str
+    """Of the warehouse."""
     instance: "DagsterInstance"
     definitions: "Definitions"
 
+    @contextmanager
+    def engine(self) -> Iterator["Engine"]:
+        """The warehouse, migrated to the current schema."""
+        from shelfops_pipeline.store.engine import open_engine
+        from shelfops_pipeline.store.migrate import migrate
+
+        engine = open_engine(self.url)
+        try:
+            migrate(engine)
+            yield engine
+        finally:
+            engine.dispose()
+
     def ingest(self, start: date, end: date, report: Report) -> "ExecuteInProcessResult":
-        """Read and validate every period of start..end as one run."""
-        tags = {"dagster/asset_partition_range_start": str(start), "dagster/asset_partition_range_end": str(end)}
-        return self._run("ingest", report, tags)
+        """Read, validate and store every period of start..end as one run."""
+        from shelfops_pipeline.defs.jobs import partition_range
+
+        return self._run("ingest", report, partition_range(start, end))
+
+    def validate_again(self, start: date, end: date, report: Report) -> "ExecuteInProcessResult":
+        """Judge the stored raw rows of start..end again."""
+        from shelfops_pipeline.defs.jobs import partition_range
+
+        return self._run("validate_again", report, partition_range(start, end))
 
     def train(self, report: Report) -> "ExecuteInProcessResult":
         """Everything after ingestion."""
         return self._run("train", report, {})
-
-    def materialize(self, names: tuple[str, ...], report: Report) -> "ExecuteInProcessResult":
-        """Some unpartitioned assets."""
-        from dagster import AssetSelection, define_asset_job
-
-        job = define_asset_job("_".join(("materialize", *names))[:60], AssetSelection.assets(*names))
-        return self._execute(self._with(job), report, {})
-
-    def _with(self, job: Any) -> Any:
-        from dagster import Definitions
-
-        return Definitions.merge(self.definitions, Definitions(jobs=[job])).resolve_job_def(job.name)
 
     def _run(self, name: str, report: Report, tags: dict[str, str]) -> "ExecuteInProcessResult":
         return self._execute(self.definitions.resolve_job_def(name), report, tags)
@@ -87,32 +95,7 @@ def open_pipeline(settings: Settings) -> Iterator[Pipeline]:
         if is_embedded(settings):
             fail_dead_runs(instance, launcher_gone=False)
         loaded: Any = defs()  # the decorator makes a loader of it
-        yield Pipeline(settings, instance, loaded)
-
-
-def needs_ingest(settings: Settings, span: tuple[date, date]) -> bool:
-    """Has the source changed since it was last ingested whole into this home?"""
-    path = settings.artifacts / _INGESTED
-    return not path.is_file() or json.loads(path.read_text()) != _fingerprint(settings, span)
-
-
-def mark_ingested(settings: Settings, span: tuple[date, date]) -> None:
-    """Remember what was ingested."""
-    path = settings.artifacts / _INGESTED
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(_fingerprint(settings, span)))
-
-
-def _fingerprint(settings: Settings, span: tuple[date, date]) -> dict[str, str]:
-    """The span, the settings that shape the data, and name, size and time of each source file."""
-    chosen = settings.model_dump_json(
-        include={"dataset", "seed", "simulated_stores", "simulated_items", "simulated_days"}
-    )
-    folder = settings.data
-    files = sorted(p for p in folder.iterdir() if p.is_file()) if folder is not None and folder.is_dir() else []
-    stamps = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in files]
-    digest = hashlib.sha256(json.dumps([chosen, stamps]).encode()).hexdigest()
-    return {"from": str(span[0]), "to": str(span[1]), "source": digest}
+        yield Pipeline(settings, url, instance, loaded)
 
 
 @contextmanager
@@ -178,7 +161,7 @@ def _family(cls: type[Exception]) -> set[type[Exception]]:
 
 def require_directory(data: Path | None, dataset: str) -> None:
     """Raises DataError when a file data set was given no directory, or one that is not there."""
-    if dataset == "simulated":
+    if dataset == "simulated" or (data is None and Path(dataset).suffix in (".yaml", ".yml")):
         return
     if data is None:
         raise DataError(f"{dataset}: say where its files are, with --data DIR")

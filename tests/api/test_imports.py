@@ -23,7 +23,7 @@ ML_ONLY = _words(
 )
 
 # One layer: these may import each other.
-DOMAIN = _words("schemas data features models evaluation lifecycle explain charts replenishment")
+DOMAIN = _words("schemas data features models evaluation lifecycle explain charts replenishment onboarding")
 LEAVES = frozenset({"errors", "shipped"})
 BELOW_INFERENCE = LEAVES | {"contracts"}
 BELOW_DOMAIN = BELOW_INFERENCE | {"inference", "store", "settings"}
@@ -33,6 +33,7 @@ ALLOWED = {
     **dict.fromkeys(LEAVES, frozenset[str]()),
     "contracts": LEAVES,
     "settings": BELOW_INFERENCE,
+    "logs": BELOW_INFERENCE | {"settings"},
     "inference": BELOW_INFERENCE,
     "store": BELOW_INFERENCE,
     **dict.fromkeys(DOMAIN, BELOW_DEFS),

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from shelfops_pipeline.services.commands import ingest_if_needed
+from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.defs.artifacts import artifact_root
+from shelfops_pipeline.services.ingest import sync
 from shelfops_pipeline.services.pipeline import Pipeline, open_pipeline
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.engine import for_database, open_engine
@@ -32,6 +34,14 @@ class Graph:
     def span(self) -> tuple[date, date]:
         return date(2024, 1, 1), date(2024, 1, 1) + timedelta(days=SIZES["simulated_days"] - 1)
 
+    @property
+    def artifacts(self) -> Path:
+        return self.settings.root / "artifacts"
+
+    @property
+    def panel(self) -> Panel:
+        return Panel.load(artifact_root(self.settings).folder("panel"))
+
 
 @pytest.fixture(scope="session")
 def graph(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
@@ -46,7 +56,7 @@ def graph(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         settings = Settings()
         steps: list[tuple[str, str]] = []
         with open_pipeline(settings) as pipeline:
-            ingest_if_needed(pipeline, lambda step, what: steps.append((step, what)))
+            sync(pipeline, lambda step, what: steps.append((step, what)))
             pipeline.train(lambda step, what: steps.append((step, what)))
             engine = open_engine(url)
             yield Graph(settings, pipeline, engine, steps)

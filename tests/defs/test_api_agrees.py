@@ -9,7 +9,6 @@ import pytest
 
 from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.contracts.columns import Metric
-from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.inference.predict import Forecast, ServedModel, predict_demand
 from shelfops_pipeline.inference.state import SeriesState
 from shelfops_pipeline.lifecycle.publish import champion_manifests
@@ -33,7 +32,7 @@ def client(graph: Graph) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def states(graph: Graph) -> list[tuple[ServedModel, np.ndarray, SeriesState]]:
     """(model with native backends, rows in the panel, state) of each version of the champion."""
-    registry, panel = Registry(graph.settings.models), Panel.load(graph.settings.artifacts / "panel")
+    registry, panel = Registry(graph.settings.models), graph.panel
     inputs = serving_inputs(panel, champion_manifests(registry))
     return [(ServedModel.load_native(registry.models / i.version), i.rows, i.state) for i in inputs]
 
@@ -52,7 +51,7 @@ def _ask(client: httpx.Client, body: list[dict[str, object]]) -> list[dict[str, 
 def test_the_api_predicts_what_predict_demand_predicts(
     graph: Graph, client: httpx.Client, states: list[tuple[ServedModel, np.ndarray, SeriesState]], overridden: bool
 ) -> None:
-    panel = Panel.load(graph.settings.artifacts / "panel")
+    panel = graph.panel
     rng = np.random.default_rng(11)
     compared = 0
     for model, rows, state in states:
@@ -82,7 +81,7 @@ def test_the_api_predicts_what_predict_demand_predicts(
 def test_the_stored_forecast_is_the_one_that_the_graph_published(graph: Graph, client: httpx.Client) -> None:
     import pandas as pd
 
-    frame = pd.read_parquet(graph.settings.artifacts / "demand_forecasts" / "all.parquet")
+    frame = pd.read_parquet(graph.artifacts / "demand_forecasts" / "all.parquet")
     first = frame.iloc[0]
     answer = client.get(f"/v1/forecasts/{first[c.STORE_ID]}/{first[c.ITEM_ID]}")
     assert answer.status_code == 200

@@ -17,6 +17,7 @@ EXPECTED = {
         "validated_transactions",
         "quarantined_transactions",
     },
+    "warehouse": {"transactions_table", "inventory_table", "reference_tables"},
     "features": {"training_data", "panel", "cold_start_features", "production_features"},
     "models": {"cold_start_xgboost", "cold_start_lstm", "production_xgboost", "production_lstm"},
     "evaluation": {"backtest"},
@@ -59,10 +60,17 @@ def test_every_asset_says_what_it_is_who_owns_it_and_what_it_is_made_with(specs:
         assert spec.kinds, name
 
 
-def test_raw_and_validated_transactions_are_partitioned_and_nothing_below_is(definitions: Any) -> None:
+def test_what_comes_by_period_is_partitioned_and_nothing_below_is(definitions: Any) -> None:
     graph = definitions.resolve_asset_graph()
     partitioned = {k.to_user_string() for k in graph.get_all_asset_keys() if graph.get(k).is_partitioned}
-    assert partitioned == {"raw_transactions", "validated_transactions", "quarantined_transactions"}
+    assert partitioned == {
+        "raw_transactions",
+        "raw_inventory",
+        "validated_transactions",
+        "quarantined_transactions",
+        "transactions_table",
+        "inventory_table",
+    }
 
 
 def test_gates_are_attached_as_dagster_types(definitions: Any) -> None:
@@ -74,7 +82,7 @@ def test_gates_are_attached_as_dagster_types(definitions: Any) -> None:
         for out in node.definition.output_defs
     }
     assert {
-        "RawTransactionSchema",
+        "RawTransactions",
         "TrainingDataSchema",
         "ColdStartFeatures",
         "ProductionFeatures",

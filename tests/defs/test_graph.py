@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -9,21 +10,25 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.contracts.bundle import ChampionPointer
 from shelfops_pipeline.contracts.columns import Tier
-from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.models.bundle import verify
+from shelfops_pipeline.store.ingested import period_records
 from shelfops_pipeline.store.reads import latest_release, series_forecast
-from shelfops_pipeline.store.tables import demand_forecasts, online_features, quarantined_transactions, stock_alerts
+from shelfops_pipeline.store.tables import (
+    demand_forecasts,
+    inventory,
+    items,
+    online_features,
+    quarantined_transactions,
+    stock_alerts,
+    stores,
+)
 from tests.defs.conftest import HORIZON, SIZES, Graph, files_under
-
-
-def _panel(graph: Graph) -> Panel:
-    return Panel.load(graph.settings.artifacts / "panel")
 
 
 def test_every_step_started_and_finished(graph: Graph) -> None:
@@ -34,7 +39,7 @@ def test_every_step_started_and_finished(graph: Graph) -> None:
 
 
 def test_each_day_has_its_own_file_and_no_row_is_lost(graph: Graph) -> None:
-    folder = graph.settings.artifacts
+    folder = graph.artifacts
     days = SIZES["simulated_days"]
     raw, valid = (sorted((folder / name).glob("*.parquet")) for name in ("raw_transactions", "validated_transactions"))
     assert len(raw) == len(valid) == days
@@ -46,12 +51,49 @@ def test_each_day_has_its_own_file_and_no_row_is_lost(graph: Graph) -> None:
 
 
 def test_a_partition_holds_only_its_own_day(graph: Graph) -> None:
-    frame = pd.read_parquet(graph.settings.artifacts / "raw_transactions" / "2024-02-03.parquet")
+    frame = pd.read_parquet(graph.artifacts / "raw_transactions" / "2024-02-03.parquet")
     assert set(frame[c.TS].dt.strftime("%Y-%m-%d")) == {"2024-02-03"}
 
 
+def test_the_warehouse_holds_what_was_accepted_and_a_record_of_each_day(graph: Graph) -> None:
+    records = period_records(graph.engine, "simulated")
+    with graph.engine.connect() as connection:
+        rows = dict(connection.execute(text("SELECT period, count(*) FROM transactions GROUP BY period")).all())
+        stock = connection.scalar(select(func.count()).select_from(inventory))
+        described = [connection.scalar(select(func.count()).select_from(table)) for table in (stores, items)]
+    assert [r.period for r in records] == [graph.span[0] + timedelta(days=n) for n in range(SIZES["simulated_days"])]
+    assert {r.period: r.accepted for r in records if r.accepted} == rows
+    assert all(r.rows == r.accepted + r.quarantined and r.quarantined == sum(r.reasons.values()) for r in records)
+    assert all((r.source_checksum is not None) == (r.rows > 0) for r in records)
+    assert stock == sum(pq.read_metadata(f).num_rows for f in (graph.artifacts / "raw_inventory").glob("*.parquet"))
+    assert described == [SIZES["simulated_stores"], SIZES["simulated_items"]]
+
+
+def test_each_period_has_its_own_figures_in_the_ui(graph: Graph) -> None:
+    key = dg.AssetKey("validated_transactions")
+    event = graph.pipeline.instance.fetch_materializations(
+        dg.AssetRecordsFilter(key, asset_partitions=["2024-02-03"]), limit=1
+    ).records[0]
+    found = {name: value.value for name, value in event.asset_materialization.metadata.items()}
+    record = period_records(graph.engine, "simulated", date(2024, 2, 3), date(2024, 2, 3))[0]
+    assert (found["rows"], found["accepted"], found["quarantined"]) == (
+        record.rows,
+        record.accepted,
+        record.quarantined,
+    )
+
+
+def test_checks_say_that_rows_are_good_reconciled_and_complete(graph: Graph) -> None:
+    names = {"validated_transactions": "bad_rows", "transactions_table": "reconciled"}
+    keys = [dg.AssetCheckKey(dg.AssetKey(a), n) for a, n in (*names.items(), ("transactions_table", "feed_complete"))]
+    records = graph.pipeline.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    assert {k.name: r.evaluation.passed for k, r in records.items() if r.evaluation} == dict.fromkeys(
+        ("bad_rows", "reconciled", "feed_complete"), True
+    )
+
+
 def test_ingesting_a_range_again_changes_no_file(graph: Graph) -> None:
-    folders = [graph.settings.artifacts / name for name in ("raw_transactions", "validated_transactions")]
+    folders = [graph.artifacts / name for name in ("raw_transactions", "validated_transactions")]
     before = [files_under(folder) for folder in folders]
     graph.pipeline.ingest(graph.span[0], graph.span[1], lambda *_: None)
     assert [files_under(folder) for folder in folders] == before
@@ -85,7 +127,7 @@ def test_the_five_charts_and_the_page_are_written_for_the_run_and_for_keeps(grap
 
 
 def test_every_series_is_forecast_by_the_tier_that_its_history_allows(graph: Graph) -> None:
-    panel, pointer = _panel(graph), Registry(graph.settings.models).champion()
+    panel, pointer = graph.panel, Registry(graph.settings.models).champion()
     assert pointer is not None
     with graph.engine.connect() as connection:
         table = demand_forecasts
@@ -106,12 +148,12 @@ def test_every_series_is_forecast_by_the_tier_that_its_history_allows(graph: Gra
 
 
 def test_forecasts_are_ordered_non_negative_and_zero_when_closed(graph: Graph) -> None:
-    frame = pd.read_parquet(graph.settings.artifacts / "demand_forecasts" / "all.parquet")
+    frame = pd.read_parquet(graph.artifacts / "demand_forecasts" / "all.parquet")
     quantiles = frame[list(c.QUANTILE_COLUMNS)].to_numpy()
     assert (np.diff(quantiles, axis=1) >= 0).all()
     assert (quantiles >= 0).all()
     assert (frame[c.MEAN] >= 0).all()
-    panel = _panel(graph)
+    panel = graph.panel
     future = slice(panel.n_observed, panel.n_observed + HORIZON)
     closed = panel.channels[c.OPEN][:, future] == 0
     keys = list(zip(panel.store_ids, panel.item_ids, strict=True))
@@ -123,7 +165,7 @@ def test_forecasts_are_ordered_non_negative_and_zero_when_closed(graph: Graph) -
 def test_the_release_is_named_and_readable_by_series(graph: Graph) -> None:
     release = latest_release(graph.engine, "simulated")
     assert release is not None
-    panel = _panel(graph)
+    panel = graph.panel
     rows = series_forecast(graph.engine, release.release, panel.store_ids[0], panel.item_ids[0])
     assert len(rows) == HORIZON
     with graph.engine.connect() as connection:

@@ -2,12 +2,13 @@
 
 import gzip
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import pandas as pd
 
+from shelfops_pipeline.contracts.columns import LINE
 from shelfops_pipeline.data.mapping import Format
 from shelfops_pipeline.data.sources.cells import Kind, recode
 from shelfops_pipeline.data.sources.delimited import header as header_of
@@ -18,10 +19,12 @@ from shelfops_pipeline.errors import DataError
 __all__ = [
     "Kind",
     "find_file",
+    "first_header",
     "header",
     "line_numbers",
     "read_bytes",
     "read_csv",
+    "read_csv_blocks",
     "read_csv_bytes",
     "recode",
     "unzipped",
@@ -30,6 +33,7 @@ __all__ = [
 _LEGACY: Final = "latin-1"
 """Older official files are Windows exports; every byte sequence is valid latin-1."""
 _OFFICIAL: Final = Format()
+_BLOCK: Final = 8_000_000
 
 
 def find_file(folder: Path | None, names: Sequence[str], origin: str) -> Path:
@@ -51,6 +55,13 @@ def header(path: Path, data: bytes) -> list[str]:
     return header_of(path.name, data, _OFFICIAL, _LEGACY)
 
 
+def first_header(path: Path) -> list[str]:
+    """Column names of an official file that is too large to be read for them."""
+    for text in _blocks_of_lines(path, 1):
+        return header(path, text)
+    return header(path, read_bytes(path))
+
+
 def read_bytes(path: Path) -> bytes:
     """The decompressed content. Raises DataError if unreadable, truncated or wrongly named."""
     try:
@@ -58,6 +69,40 @@ def read_bytes(path: Path) -> bytes:
     except OSError as error:
         raise DataError(f"{path.name}: cannot be read ({error.strerror or error})") from error
     return unzipped(path.name, data)
+
+
+def read_csv_blocks(
+    path: Path, kinds: Mapping[str, Kind], *, lines: bool = False, lenient: bool = False, block: int = _BLOCK
+) -> Iterator[pd.DataFrame]:
+    """`read_csv` of a large file, about `block` bytes of text at a time: memory does not grow with the file."""
+    before = 0
+    for text in _blocks_of_lines(path, block):
+        frame = read_csv_bytes(path, text, kinds, lines=lines, lenient=lenient)
+        if lines:
+            frame[LINE] += before
+        yield frame
+        before += text.count(b"\n") - 1  # the header is in front of every block
+
+
+def _blocks_of_lines(path: Path, block: int) -> Iterator[bytes]:
+    """The text in blocks of whole lines, each with the header in front."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            head = stream.readline()
+            rest, any_rows = b"", False
+            while more := stream.read(block):
+                rest += more
+                cut = rest.rfind(b"\n") + 1
+                while cut and rest.count(b'"', 0, cut) % 2:  # that line break belongs to a cell
+                    cut = rest.rfind(b"\n", 0, cut - 1) + 1
+                if cut:
+                    yield head + rest[:cut]
+                    rest, any_rows = rest[cut:], True
+            if rest.strip() or not any_rows:
+                yield head + rest
+    except (EOFError, gzip.BadGzipFile, zlib.error, OSError):
+        read_bytes(path)  # says what is wrong with the file
+        raise
 
 
 def unzipped(name: str, data: bytes) -> bytes:

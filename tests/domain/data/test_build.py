@@ -1,7 +1,5 @@
 """What an absent row means, and where everything goes: the panel built from small tables by hand."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,56 +7,11 @@ import pytest
 from shelfops_pipeline.contracts.columns import HOLIDAY, ON_PROMOTION, OPEN, PRICE, Grain
 from shelfops_pipeline.data.aggregate import daily_demand
 from shelfops_pipeline.data.build import build_panel
-from shelfops_pipeline.data.panel import Panel, State
+from shelfops_pipeline.data.panel import State
 from shelfops_pipeline.data.source import Reference
-from shelfops_pipeline.data.tables import calendar, covariate
+from shelfops_pipeline.data.tables import calendar
 from shelfops_pipeline.errors import DataError
-
-NAN = np.nan
-STORES = pd.DataFrame({"store_id": ["a", "b"], "region": ["north", "south"], "area": [1.0, 2.0]})
-ITEMS = pd.DataFrame({"item_id": ["x", "y"], "category": ["food", None], "cost": [1.0, 2.0], "supplier_id": ["s", "t"]})
-NO_CALENDAR = calendar([], [], [], [])
-
-
-def day(n: int) -> pd.Timestamp:
-    """Day n of a year that begins on a Monday."""
-    return pd.Timestamp("2024-01-01") + pd.Timedelta(days=n)
-
-
-def demand(rows: dict[tuple[str, str], dict[int, float]]) -> pd.DataFrame:
-    """(store, item) -> {day: quantity} as the demand table."""
-    flat = [(day(n), s, i, q) for (s, i), days in rows.items() for n, q in days.items()]
-    frame = pd.DataFrame(flat, columns=["date", "store_id", "item_id", "quantity"]).astype({"quantity": float})
-    return frame.astype({"store_id": "category", "item_id": "category"})
-
-
-def known(name: str, rows: list[tuple[int, float]], future: bool = True, **ids: list[Any]) -> pd.DataFrame:
-    """A covariate from (day, value) rows; `ids` are columns beside them."""
-    columns = {k: pd.Series(v, dtype=object) for k, v in ids.items()}
-    return covariate(name, [day(n) for n, _ in rows], [v for _, v in rows], known_future=future, **columns)
-
-
-def build(
-    rows: dict[tuple[str, str], dict[int, float]],
-    absence: str = "zero",
-    grain: Grain = Grain.DAY,
-    covariates: list[pd.DataFrame] | None = None,
-    special: pd.DataFrame = NO_CALENDAR,
-    inventory: pd.DataFrame | None = None,
-    stores: pd.DataFrame = STORES,
-    items: pd.DataFrame = ITEMS,
-) -> Panel:
-    reference = Reference(stores, items, special, covariates or [])
-    return build_panel("shop", grain, absence, demand(rows), reference, inventory)  # type: ignore[arg-type]
-
-
-def row(panel: Panel, store: str, item: str) -> int:
-    return int(np.flatnonzero((panel.store_ids == store) & (panel.item_ids == item))[0])
-
-
-def states(panel: Panel, store: str, item: str) -> list[str]:
-    return [State(v).name for v in panel.state[row(panel, store, item)]]
-
+from tests.domain.data.panel_by_hand import ITEMS, NAN, NO_CALENDAR, STORES, build, day, known, row, states
 
 DAILY = {n: 1.0 for n in range(5)}
 
@@ -331,12 +284,6 @@ def test_daily_covariates_of_a_weekly_retailer_are_summed_up_by_week() -> None:
     np.testing.assert_allclose(panel.channels[PRICE][0], [(4 * 2 + 3 * 3) / 7, 3])
     np.testing.assert_allclose(panel.channels["oil"][0], [3, 10])
     np.testing.assert_array_equal(panel.channels[HOLIDAY][0], [1, 2])
-
-
-def test_a_week_with_a_stockout_on_any_day_is_censored() -> None:
-    inventory = pd.DataFrame({"date": [day(9)], "store_id": ["a"], "item_id": ["x"], "on_hand": [0.0]})
-    panel = build({("a", "x"): {0: 5, 7: 6}}, grain=Grain.WEEK, inventory=inventory)
-    assert states(panel, "a", "x") == ["OBSERVED", "STOCKOUT"]
 
 
 def test_without_demand_there_is_no_panel() -> None:

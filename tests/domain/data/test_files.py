@@ -5,9 +5,10 @@ import gzip
 import io
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from shelfops_pipeline.data.sources.files import Kind, find_file, line_numbers, read_csv
+from shelfops_pipeline.data.sources.files import Kind, find_file, line_numbers, read_csv, read_csv_blocks
 from shelfops_pipeline.errors import DataError
 
 KINDS: dict[str, Kind] = {"day": "date", "store": "id", "sold": "number"}
@@ -132,3 +133,26 @@ def test_missing_folder_and_file_say_where_to_get_it(tmp_path: Path) -> None:
         find_file(tmp_path / "nowhere", ["t.csv"], "Kaggle: X")
     with pytest.raises(DataError, match=r"t\.csv or u\.csv \(plain or \.gz\) not found in .*Kaggle: X"):
         find_file(tmp_path, ["t.csv", "u.csv"], "Kaggle: X")
+
+
+@pytest.mark.parametrize("block", [1, 7, 50, 10_000])
+@pytest.mark.parametrize("gz", [False, True])
+def test_a_file_in_blocks_reads_as_the_whole(tmp_path: Path, block: int, gz: bool) -> None:
+    text = "id,n\n" + "".join(f'"a{i}, ""x""\nsecond line",{i}\nb{i},{-i}\n' for i in range(40))
+    path = tmp_path / ("t.csv.gz" if gz else "t.csv")
+    path.write_bytes(gzip.compress(text.encode()) if gz else text.encode())
+    kinds: dict[str, Kind] = {"id": "text", "n": "number"}
+    whole = read_csv(path, kinds, lines=True)
+    parts = list(read_csv_blocks(path, kinds, lines=True, block=block))
+    assert len(whole) == 80
+    pd.testing.assert_frame_equal(
+        pd.concat(parts, ignore_index=True), whole, check_categorical=False, check_dtype=False
+    )
+    assert len(parts) > 1 or block > len(text)
+
+
+def test_a_truncated_file_in_blocks_is_told_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress(b"id,n\n" + b"a,1\n" * 50_000)[:-40])
+    with pytest.raises(DataError, match=r"t\.csv\.gz: the gzip file is truncated"):
+        list(read_csv_blocks(path, {"id": "text", "n": "number"}, block=1000))

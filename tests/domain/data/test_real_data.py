@@ -4,11 +4,16 @@ import time
 from collections.abc import Callable
 from datetime import date
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from shelfops_pipeline.data.aggregate import daily_demand
+from shelfops_pipeline.data.feed import feed_gaps
+from shelfops_pipeline.data.load import load_panel
+from shelfops_pipeline.data.panel import State
 from shelfops_pipeline.data.source import Source
+from shelfops_pipeline.data.stockouts import SUSPECTED_STOCKOUT
 from shelfops_pipeline.data.validation import ValidationResult, check_training_data, validate_transactions
 
 pytestmark = pytest.mark.real_data
@@ -70,6 +75,10 @@ def test_online_retail(real_source: Open) -> None:
     source = real_source("online_retail")
     raw, result, demand = load(source, budget=4)
     assert len(raw) == 453_843
+    # An order of 3,114 flannels, cancelled and booked anew in April, where 48 had been the most; and five articles that
+    # were returned after three months of feed in which nobody had bought them.
+    suspicious = {"return_without_sale": 5, "outlier": 1}
+    assert {name: result.counts.pop(name) for name in suspicious} == suspicious
     assert set(result.counts) == {"bad_stock_code", "price_zero", "duplicate_transaction"}
     assert 0.01 < result.share < 0.03
     postage = result.quarantined["original"].str.contains('"item_id":"POST"')
@@ -85,3 +94,35 @@ def test_online_retail(real_source: Open) -> None:
         max_quarantined_share=0.05,
     )
     assert 0.05 < day.share < 0.25  # a day of stock write-offs must not fail its partition
+
+
+@pytest.mark.parametrize("hours", [-8, -6, 6, 8])
+def test_a_day_of_online_retail_that_slipped_is_found_and_nothing_else(real_source: Open, hours: int) -> None:
+    source = real_source("online_retail")
+    raw, reference = source.transactions(*source.span()), source.reference()
+    there = (raw["ts"].dt.normalize() == pd.Timestamp("2011-06-15")).to_numpy()
+    moved = raw.assign(ts=raw["ts"] + pd.to_timedelta(there * hours, unit="h"))
+    result = validate_transactions(
+        moved, reference, source.rules, last_date=source.span()[1], max_quarantined_share=1.0
+    )
+    slipped = result.quarantined.loc[result.quarantined["reason"] == "timezone_slip", "line"]
+    of_the_day = set(raw["line"][there])
+    assert set(slipped) <= of_the_day
+    assert len(slipped) > 0.85 * len(of_the_day)
+
+
+@pytest.mark.parametrize(("name", "fewest", "most"), [("m5", 0.005, 0.05), ("online_retail", 0.005, 0.05)])
+def test_stockouts_are_suspected_rarely(real_source: Open, name: str, fewest: float, most: float) -> None:
+    source = real_source(name)
+    panel = load_panel(source, 0.05).panel
+    suspected = np.nansum(panel.past[SUSPECTED_STOCKOUT])
+    assert fewest < suspected / (panel.state == State.OBSERVED).sum() < most
+
+
+def test_the_stores_of_rossmann_that_were_rebuilt_are_silent_for_half_a_year(real_source: Open) -> None:
+    source = real_source("rossmann")
+    raw = source.transactions(*source.span())
+    daily = raw.groupby(["ts", "store_id"], observed=True).size().rename("rows").reset_index()
+    gaps = feed_gaps(daily.rename(columns={"ts": "date"}))
+    assert len(gaps) == 180
+    assert set(gaps["first"]) == {pd.Timestamp("2014-07-01")}

@@ -1,0 +1,86 @@
+"""The rows and columns of the panel: which series and periods there are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from shelfops_pipeline.contracts import columns as c
+from shelfops_pipeline.contracts.columns import Grain
+from shelfops_pipeline.data.source import Reference
+
+_LONGEST_AHEAD = 400  # periods; no horizon is longer (settings), so a calendar further ahead is of no use
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The rows (series, by store and item) and columns (periods) of the panel, and how to find them."""
+
+    stores: pd.Index
+    items: pd.Index
+    series: NDArray[np.intp]
+    """[n_stores, n_items] row of a series, -1 where there is none."""
+    store_of: NDArray[np.intp]
+    item_of: NDArray[np.intp]
+    dates: NDArray[np.datetime64]
+    grain: Grain
+    n_observed: int
+
+    @property
+    def step(self) -> int:
+        """Days in a period."""
+        return 7 if self.grain is Grain.WEEK else 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.store_of), len(self.dates)
+
+    def periods(self, values: pd.Series) -> NDArray[np.intp]:
+        """The period of each date; below 0 or beyond the last where the panel has none."""
+        days = values.to_numpy("datetime64[D]") - self.dates[0]
+        return days.astype(np.int64) // self.step
+
+    def rows(self, frame: pd.DataFrame) -> NDArray[np.intp]:
+        """The series of each row of a frame with store_id and item_id; -1 where the panel has none."""
+        store = codes_in(frame[c.STORE_ID], self.stores)
+        item = codes_in(frame[c.ITEM_ID], self.items)
+        return np.where((store < 0) | (item < 0), -1, self.series[store, item])
+
+
+def axes_of(grain: Grain, demand: pd.DataFrame, reference: Reference) -> Axes:
+    """Every series that was sold or is planned, from the first day of demand to the end of what is known in advance."""
+    step = 7 if grain is Grain.WEEK else 1
+    ahead = [f for f in reference.covariates if len(f) and bool(f[c.KNOWN_FUTURE].iloc[0])]
+    planned = [f for f in ahead if {c.STORE_ID, c.ITEM_ID} <= set(f.columns)]
+    pairs = pd.concat([_pairs(f) for f in (demand, *planned)]).drop_duplicates()
+    stores, items = pd.Index(sorted(pairs[c.STORE_ID].unique())), pd.Index(sorted(pairs[c.ITEM_ID].unique()))
+    pairs = pairs.sort_values([c.STORE_ID, c.ITEM_ID])
+    store_of, item_of = stores.get_indexer(pd.Index(pairs[c.STORE_ID])), items.get_indexer(pd.Index(pairs[c.ITEM_ID]))
+    series = np.full((len(stores), len(items)), -1, dtype=np.intp)
+    series[store_of, item_of] = np.arange(len(pairs))
+    first, last = demand[c.DATE].min(), demand[c.DATE].max()
+    # Where no plan reaches ahead, the calendar does: without future periods there would be no opening hours in them.
+    special = reference.calendar[c.DATE].max() if len(reference.calendar) else last
+    calendar_end = min(special, last + pd.Timedelta(days=_LONGEST_AHEAD * step))
+    end = max([last, calendar_end, *(f[c.DATE].max() for f in ahead)])
+    dates = np.arange(
+        first.to_datetime64().astype("datetime64[D]"),
+        end.to_datetime64().astype("datetime64[D]") + np.timedelta64(1, "D"),
+        step,
+    )
+    n_observed = int((last - first).days) // step + 1
+    return Axes(stores, items, series, store_of, item_of, dates, grain, n_observed)
+
+
+def codes_in(ids: pd.Series, index: pd.Index) -> NDArray[np.intp]:
+    """Positions in `index`, -1 where absent; categoricals are looked up once per category."""
+    if isinstance(ids.dtype, pd.CategoricalDtype):
+        table = np.append(index.get_indexer(ids.cat.categories.astype(str)), -1)
+        return table[ids.cat.codes.to_numpy()]
+    return index.get_indexer(pd.Index(ids.astype(str)))
+
+
+def _pairs(frame: pd.DataFrame) -> pd.DataFrame:
+    unique = frame[[c.STORE_ID, c.ITEM_ID]].drop_duplicates()
+    return unique.dropna().astype(str)

@@ -1,0 +1,126 @@
+"""Reference tables as panel channels: covariates, holidays and static attributes on the axes of the panel."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from shelfops_pipeline.contracts import columns as c
+from shelfops_pipeline.data.axes import Axes, codes_in
+from shelfops_pipeline.data.panel import Floats, Static
+from shelfops_pipeline.data.source import Reference
+from shelfops_pipeline.errors import DataError
+
+_FLAGS = (c.OPEN, c.ON_PROMOTION, c.HOLIDAY)
+
+
+def covariate_channels(axes: Axes, frames: Sequence[pd.DataFrame]) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """The covariates by name [S, T]: those known in advance, and those known only afterwards (NaN ahead)."""
+    known: dict[str, Floats] = {}
+    past: dict[str, Floats] = {}
+    for frame in frames:
+        if frame.empty:
+            continue
+        name = str(frame[c.NAME].iloc[0])
+        values = _scatter(axes, frame)
+        if bool(frame[c.KNOWN_FUTURE].iloc[0]):
+            known[name] = values
+        else:
+            values[:, axes.n_observed :] = np.nan
+            past[name] = values
+    return known, past
+
+
+def _scatter(axes: Axes, frame: pd.DataFrame) -> Floats:
+    """One covariate as [S, T], broadcast over the ids that its rows do not name; rows that name more go first."""
+    ids = [key for key in (c.STORE_ID, c.ITEM_ID) if key in frame]
+    unnamed = [key for key in ids if frame[key].isna().any()]
+    if not unnamed:
+        return _spread(axes, frame, ids)
+    out = np.full(axes.shape, np.nan, dtype=np.float32)
+    named = frame[ids].notna()
+    for pattern in sorted(named.drop_duplicates().to_numpy().tolist(), key=sum):  # at most four
+        part = frame[(named == pattern).all(axis=1)]
+        values = _spread(axes, part, [key for key, there in zip(ids, pattern, strict=True) if there])
+        out = np.where(np.isfinite(values), values, out)
+    return out
+
+
+def _spread(axes: Axes, frame: pd.DataFrame, ids: list[str]) -> Floats:
+    """[S, T] the rows of a frame that name `ids`, and no others."""
+    if len(ids) == 2:
+        return _table(axes, frame, axes.rows(frame), axes.shape[0])
+    if not ids:
+        line = _table(axes, frame, np.zeros(len(frame), dtype=np.intp), 1)
+        return np.broadcast_to(line, axes.shape).copy()
+    index, of = (axes.stores, axes.store_of) if ids == [c.STORE_ID] else (axes.items, axes.item_of)
+    return _table(axes, frame, codes_in(frame[ids[0]], index), len(index))[of]
+
+
+def _table(axes: Axes, frame: pd.DataFrame, row: NDArray[np.intp], n_rows: int) -> Floats:
+    """[n_rows, T] the frame's values; -1 is no row. Days that share a period are summed up as demand is: a flag holds
+    if it held on any day, anything else is the mean."""
+    period, value = axes.periods(frame[c.DATE]), frame[c.VALUE].to_numpy(np.float32)
+    inside = (row >= 0) & (period >= 0) & (period < axes.shape[1]) & np.isfinite(value)
+    row, period, value = row[inside], period[inside], value[inside]
+    out = np.full((n_rows, axes.shape[1]), np.nan, dtype=np.float32)
+    if axes.step == 1:
+        out[row, period] = value
+    elif frame[c.NAME].iloc[0] in _FLAGS:
+        np.fmax.at(out, (row, period), value)
+    else:
+        cell = row * axes.shape[1] + period
+        count = np.bincount(cell, minlength=out.size)
+        np.divide(np.bincount(cell, value, out.size), count, out=out.reshape(-1), where=count > 0, casting="unsafe")
+    return out
+
+
+def holiday_channel(axes: Axes, reference: Reference) -> tuple[Floats, tuple[str, ...]]:
+    """The calendar as a channel of kind codes; where several fall on one period the alphabetically last kind wins."""
+    calendar = reference.calendar.sort_values(c.KIND)
+    kinds = tuple(sorted(calendar[c.KIND].astype(str).unique()))
+    table = np.zeros((len(axes.stores), axes.shape[1]), dtype=np.float32)
+    stores = reference.stores.assign(**{c.STORE_ID: reference.stores[c.STORE_ID].astype(str)}).set_index(c.STORE_ID)
+    for scope, days in calendar.groupby(c.SCOPE, sort=False, observed=True):
+        where = np.ones(len(axes.stores), dtype=bool)
+        if scope != "all":
+            attribute, _, value = str(scope).partition(":")
+            if attribute not in stores:
+                raise DataError(
+                    f"calendar: scope '{scope}' names no store attribute; known: {', '.join(stores.columns)}"
+                )
+            where = stores[attribute].reindex(axes.stores).astype(str).to_numpy() == value
+        period = axes.periods(days[c.DATE])
+        inside = (period >= 0) & (period < axes.shape[1])
+        code = np.array([kinds.index(k) + 1 for k in days[c.KIND].astype(str)], dtype=np.float32)
+        cells = np.ix_(where, period[inside])
+        table[cells] = np.maximum(table[cells], code[inside])  # codes rise with the kinds' names
+    return table[axes.store_of], kinds
+
+
+def static_attributes(axes: Axes, reference: Reference) -> dict[str, Static]:
+    """Ids and textual attributes of stores and items as codes. Numbers (cost, case pack) are for replenishment."""
+    static = {
+        c.STORE_ID: Static(axes.store_of.astype(np.int32), tuple(axes.stores)),
+        c.ITEM_ID: Static(axes.item_of.astype(np.int32), tuple(axes.items)),
+    }
+    tables = (
+        (reference.stores, c.STORE_ID, axes.stores, axes.store_of),
+        (reference.items, c.ITEM_ID, axes.items, axes.item_of),
+    )
+    for frame, key, index, of in tables:
+        if frame.empty:
+            continue
+        aligned = frame.assign(**{key: frame[key].astype(str)}).drop_duplicates(key).set_index(key).reindex(index)
+        for name in aligned.columns:
+            if name.endswith("_id") or pd.api.types.is_numeric_dtype(aligned[name]):
+                continue
+            codes, categories = pd.factorize(aligned[name].astype("object"), sort=True)
+            if len(categories) > 1:
+                static[str(name)] = Static(codes[of].astype(np.int32), tuple(str(x) for x in categories))
+    if len(axes.items) == 1:
+        del static[c.ITEM_ID]
+    elif len(axes.stores) == 1:
+        del static[c.STORE_ID]
+    return static

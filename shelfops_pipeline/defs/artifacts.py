@@ -1,0 +1,118 @@
+"""Files below one artifact root, a directory or any fsspec URL; what is there is replaced whole or not at all."""
+
+import io
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Final
+
+import fsspec
+
+from shelfops_pipeline.settings import Settings
+
+_CURRENT: Final = "current"
+
+
+class ArtifactRoot:
+    """Single files, and folders of files that belong together.
+
+    A file is written beside its place and renamed into it; an object store shows an object when it is complete. A
+    folder gets a new name each time, and the small file `current` says which is valid: a reader sees the old one or
+    the new one, also when the writer is killed. One writer per path.
+    """
+
+    def __init__(self, url: str, cache: Path) -> None:
+        self._fs, self._base = fsspec.core.url_to_fs(url)
+        self._cache = cache
+        self.is_local = isinstance(self._fs, fsspec.implementations.local.LocalFileSystem)
+
+    def write(self, path: str, write: Callable[[IO[bytes]], object]) -> None:
+        """Replace one file by what `write` puts into it."""
+        target = self._at(path)
+        if not self.is_local:
+            content = io.BytesIO()  # a stream to the store would be completed, half written, when `write` fails
+            write(content)
+            self._fs.pipe_file(target, content.getvalue())
+            return
+        final = Path(target)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        draft = final.with_name(f".{final.name}.draft")
+        with draft.open("wb") as stream:
+            write(stream)
+        draft.replace(final)
+
+    def open(self, path: str) -> IO[bytes]:
+        """One file, to read. Raises FileNotFoundError."""
+        stream: IO[bytes] = self._fs.open(self._at(path), "rb")
+        return stream
+
+    def exists(self, path: str) -> bool:
+        """Is there such a file?"""
+        return bool(self._fs.exists(self._at(path)))
+
+    def names(self, folder: str) -> frozenset[str]:
+        """Names of the files in a folder; empty where there is none."""
+        at = self._at(folder)
+        self._fs.invalidate_cache(at)
+        if not self._fs.exists(at):
+            return frozenset()
+        return frozenset(str(name).rstrip("/").rpartition("/")[2] for name in self._fs.ls(at, detail=False))
+
+    @contextmanager
+    def replace_folder(self, path: str) -> Iterator[Path]:
+        """An empty local directory to fill; when the block ends well, its files become the folder."""
+        version = uuid.uuid4().hex
+        target = f"{self._at(path)}/{version}"
+        if self.is_local:
+            Path(target).mkdir(parents=True)
+            yield Path(target)
+        else:
+            with TemporaryDirectory() as draft:
+                yield Path(draft)
+                for file in sorted(Path(draft).iterdir()):
+                    self._fs.put_file(str(file), f"{target}/{file.name}")
+        self.write(f"{path}/{_CURRENT}", lambda stream: stream.write(version.encode()))
+        for old in self.names(path) - {version, _CURRENT}:
+            if not old.startswith("."):
+                self._fs.rm(f"{self._at(path)}/{old}", recursive=True)
+
+    def folder(self, path: str) -> Path:
+        """The folder as a local directory to read; fetched once per version where the root is not local.
+
+        Raises FileNotFoundError where nothing was ever written.
+        """
+        with self.open(f"{path}/{_CURRENT}") as stream:
+            version = stream.read().decode()
+        source = f"{self._at(path)}/{version}"
+        return Path(source) if self.is_local else self._fetched(source, self._cache / path, version)
+
+    def _fetched(self, source: str, cache: Path, version: str) -> Path:
+        done = cache / version
+        if done.is_dir():
+            return done
+        draft = cache / f".{version}.{uuid.uuid4().hex}"
+        draft.mkdir(parents=True)
+        for name in self._fs.ls(source, detail=False):
+            self._fs.get_file(name, str(draft / str(name).rpartition("/")[2]))
+        for old in cache.iterdir():
+            if old != draft:
+                shutil.rmtree(old, ignore_errors=True)
+        draft.rename(done)
+        return done
+
+    def _at(self, path: str) -> str:
+        return f"{self._base.rstrip('/')}/{path}"
+
+
+def artifact_root(settings: Settings) -> ArtifactRoot:
+    """The root of this deployment: SHELFOPS_ARTIFACTS, or `artifacts` in its home."""
+    return _root(settings.artifacts or str(settings.root / "artifacts"), settings.root / "cache")
+
+
+@lru_cache(maxsize=8)
+def _root(url: str, cache: Path) -> ArtifactRoot:
+    return ArtifactRoot(url, cache)

@@ -1,0 +1,153 @@
+"""`shelfops ingest` and `shelfops quarantine`: what is new is judged, what was refused is shown and released."""
+
+import getpass
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from rich.table import Table
+
+from shelfops_pipeline.data.source import Live
+from shelfops_pipeline.data.sources import current_source
+from shelfops_pipeline.data.sync import SyncPlan
+from shelfops_pipeline.errors import ShelfOpsError
+from shelfops_pipeline.services.console import console, step_progress
+from shelfops_pipeline.services.pipeline import Pipeline, Report, open_pipeline, require_directory
+from shelfops_pipeline.settings import Settings
+from shelfops_pipeline.store.ingested import period_records
+from shelfops_pipeline.store.quarantine import quarantined, release
+from shelfops_pipeline.store.records import PeriodRecord
+
+
+def run_ingest(settings: Settings, everything: bool) -> None:
+    """`shelfops ingest`: read what changed, and show what the warehouse now holds."""
+    require_directory(settings.data, settings.dataset)
+    source = current_source(settings)
+    if isinstance(source, Live):
+        console.print(f"{settings.dataset} trades on {source.advance()}")
+    with open_pipeline(settings) as pipeline:
+        with step_progress(f"ingest {settings.dataset}") as board:
+            plan = sync(pipeline, board.report, everything=everything)
+        with pipeline.engine() as engine:
+            records = period_records(engine, source.name)
+    console.print(_totals(records, source.name))
+    console.print(_what_was_done(plan, records))
+
+
+def sync(pipeline: Pipeline, report: Report, *, everything: bool = False) -> SyncPlan | None:
+    """Ingest what the source says and the warehouse does not; returns what that was, None when there was nothing."""
+    from shelfops_pipeline.data.watermark import find_changes
+    from shelfops_pipeline.defs.partitions import first_period
+
+    settings = pipeline.settings
+    report("", "comparing the source with the warehouse")
+    with pipeline.engine() as engine:
+        first, _ = first_period(settings)
+        plan = find_changes(settings, current_source(settings), engine, first, everything=everything)
+    if plan is not None:
+        pipeline.ingest(plan.start, plan.end, report)
+    return plan
+
+
+def show_quarantine(settings: Settings, reason: str | None, start: date | None, end: date | None, limit: int) -> None:
+    """`shelfops quarantine show`."""
+    name = current_source(settings).name
+    with open_pipeline(settings) as pipeline, pipeline.engine() as engine:
+        view = quarantined(engine, name, reason=reason, start=start, end=end, limit=limit)
+    if not view.counts:
+        console.print(f"{name}: nothing in quarantine" + (" of that kind" if reason or start or end else ""))
+        return
+    table = Table(title=f"{name}: {sum(view.counts.values()):,} rows in quarantine", title_justify="left")
+    for column in ("fingerprint", "period", "reason"):
+        table.add_column(column, no_wrap=True)
+    for column in ("where", "row"):
+        table.add_column(column, overflow="fold")
+    for row in view.rows:
+        where = row.source if row.line is None else f"{row.source}:{row.line}"
+        content = ", ".join(f"{k}={v}" for k, v in row.row.items() if v is not None)
+        table.add_row(row.fingerprint[:_SHORT], row.partition_key, row.reason, where, content)
+    console.print(table)
+    console.print(", ".join(f"{reason} {n:,}" for reason, n in view.counts.items()))
+
+
+_SHORT = 12  # hexadecimal digits of a fingerprint that are shown, and enough to name one
+
+
+def release_rows(settings: Settings, names: Sequence[str], reason: str | None, note: str) -> None:
+    """`shelfops quarantine release`: vouch for rows, and judge their periods again."""
+    dataset = current_source(settings).name
+    with open_pipeline(settings) as pipeline, step_progress(f"release {settings.dataset}") as board:
+        with pipeline.engine() as engine:
+            view = quarantined(engine, dataset, reason=reason, limit=_EVERY)
+            chosen = _chosen([row.fingerprint for row in view.rows], names)
+            keys = release(engine, dataset, chosen, note, getpass.getuser())
+        for first, last in _ranges([date.fromisoformat(key) for key in keys], pipeline):
+            pipeline.validate_again(first, last, board.report)
+        with pipeline.engine() as engine:
+            left = {row.fingerprint for row in quarantined(engine, dataset, limit=_EVERY).rows} & set(chosen)
+    console.print(f"{len(chosen) - len(left):,} rows re-admitted in {len(keys)} periods")
+    if left:
+        console.print(
+            f"[yellow]{len(left):,} rows stay[/]: without store, item, date or quantity they cannot be used; "
+            "repair them at the source"
+        )
+
+
+_EVERY = 1_000_000  # rows; more than this are not vouched for one by one
+
+
+def _chosen(known: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The fingerprints that begin with one of `names`; all, where none is given."""
+    if not names:
+        return list(known)
+    found = []
+    for name in names:
+        matches = [each for each in known if each.startswith(name)]
+        if len(matches) != 1:
+            problem = "is not in quarantine" if not matches else f"stands for {len(matches)} rows: give more digits"
+            raise ShelfOpsError(f"{name}: {problem}; `shelfops quarantine show` lists what is there")
+        found += matches
+    return found
+
+
+def _ranges(periods: Sequence[date], pipeline: Pipeline) -> list[tuple[date, date]]:
+    """Consecutive periods as ranges, each of which is one run."""
+    from shelfops_pipeline.contracts.columns import Grain
+    from shelfops_pipeline.defs.partitions import first_period
+
+    width = timedelta(days=7 if first_period(pipeline.settings)[1] is Grain.WEEK else 1)
+    ranges: list[tuple[date, date]] = []
+    for period in sorted(periods):
+        if ranges and period - ranges[-1][1] == width:
+            ranges[-1] = (ranges[-1][0], period)
+        else:
+            ranges.append((period, period))
+    return ranges
+
+
+def _totals(records: Sequence[PeriodRecord], name: str) -> Table:
+    """All that the warehouse holds of this retailer."""
+    title = f"{name}, {records[0].period} to {records[-1].period}" if records else f"{name}: nothing yet"
+    table = Table(title=title, title_justify="left", min_width=len(title))
+    table.add_column("rows")
+    table.add_column("count", justify="right")
+    reasons: dict[str, int] = {}
+    for record in records:
+        for reason, n in record.reasons.items():
+            reasons[reason] = reasons.get(reason, 0) + n
+    accepted, bad = sum(r.accepted for r in records), sum(r.quarantined for r in records)
+    table.add_row("accepted", f"{accepted:,}")
+    table.add_row("  of these returned", f"{sum(r.returns for r in records):,}")
+    table.add_row("quarantined", f"{bad:,}")
+    for reason, n in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
+        table.add_row(f"  {reason}", f"{n:,}")
+    table.add_row("sum", f"{accepted + bad:,}", style="bold")
+    return table
+
+
+def _what_was_done(plan: SyncPlan | None, records: Sequence[PeriodRecord]) -> str:
+    if plan is None:
+        return "nothing to do: the warehouse says what the source says"
+    done = [r for r in records if plan.start <= r.period <= plan.end]
+    moved = {n: sum(getattr(r, n) for r in done) for n in ("late", "corrected", "withdrawn")}
+    told = ", ".join(f"{n:,} {name}" for name, n in moved.items() if n) or "no late, corrected or withdrawn rows"
+    return f"ingested {len(done):,} periods, {plan.start} to {plan.end}: {told}"

@@ -1,0 +1,97 @@
+"""The artifact root: whole files and folders, on a local directory and on an object store."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+import s3fs
+
+from shelfops_pipeline.defs.artifacts import ArtifactRoot
+
+
+@pytest.fixture(scope="module")
+def object_store() -> Iterator[str]:
+    """An S3 server on loopback, with a bucket; its address goes to clients by the environment, as a user's would."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        s3fs.S3FileSystem.clear_instance_cache()
+        s3fs.S3FileSystem().mkdir("shelf")
+        yield "s3://shelf"
+    server.stop()
+
+
+@pytest.fixture(params=["local", "object store"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactRoot:
+    if request.param == "local":
+        return ArtifactRoot(str(tmp_path / "artifacts"), tmp_path / "cache")
+    bucket = request.getfixturevalue("object_store")
+    return ArtifactRoot(f"{bucket}/{uuid.uuid4().hex}", tmp_path / "cache")
+
+
+def fill(root: ArtifactRoot, text: str) -> None:
+    with root.replace_folder("panel") as folder:
+        (folder / "demand.npy").write_text(text)
+
+
+def test_a_file_is_replaced_whole_and_can_be_listed(root: ArtifactRoot) -> None:
+    assert root.names("sales") == frozenset()
+    root.write("sales/2024-01-01.parquet", lambda stream: stream.write(b"old and long"))
+    root.write("sales/2024-01-01.parquet", lambda stream: stream.write(b"new"))
+    assert root.exists("sales/2024-01-01.parquet")
+    assert root.names("sales") == {"2024-01-01.parquet"}
+    with root.open("sales/2024-01-01.parquet") as stream:
+        assert stream.read() == b"new"
+
+
+def test_a_writer_that_fails_leaves_the_old_file(root: ArtifactRoot) -> None:
+    root.write("sales/a", lambda stream: stream.write(b"old"))
+
+    def half(stream: IO[bytes]) -> None:
+        stream.write(b"n")
+        raise RuntimeError("out of disk")
+
+    with pytest.raises(RuntimeError, match="out of disk"):
+        root.write("sales/a", half)
+    with root.open("sales/a") as stream:
+        assert stream.read() == b"old"
+    assert root.names("sales") - {".a.draft"} == {"a"}
+
+
+def test_a_folder_is_replaced_whole_and_only_the_latest_is_kept(root: ArtifactRoot) -> None:
+    fill(root, "one")
+    first = root.folder("panel")
+    fill(root, "two")
+    second = root.folder("panel")
+    assert (second / "demand.npy").read_text() == "two"
+    assert first != second
+    assert len(root.names("panel")) == 2  # the pointer, and the folder it names
+    assert root.folder("panel") == second
+
+
+def test_a_folder_whose_making_fails_leaves_the_old_one(root: ArtifactRoot) -> None:
+    def stop_halfway() -> None:
+        with root.replace_folder("panel") as folder:
+            (folder / "demand.npy").write_text("half")
+            raise RuntimeError("stopped")
+
+    fill(root, "one")
+    with pytest.raises(RuntimeError, match="stopped"):
+        stop_halfway()
+    assert (root.folder("panel") / "demand.npy").read_text() == "one"
+
+
+def test_what_was_never_written_is_not_found(root: ArtifactRoot) -> None:
+    with pytest.raises(FileNotFoundError):
+        root.folder("panel")
+    with pytest.raises(FileNotFoundError):
+        root.open("sales/a").close()
