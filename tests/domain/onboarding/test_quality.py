@@ -1,0 +1,64 @@
+"""The quality report counts what was put into the data."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from shelfops_pipeline.data.sources.mapped import Mapped
+from shelfops_pipeline.errors import DataError
+from shelfops_pipeline.onboarding.catalog import read_catalog
+from shelfops_pipeline.onboarding.propose import propose
+from shelfops_pipeline.onboarding.quality import Quality, assess
+from tests.domain.onboarding.retailers import days, lines
+
+
+def assessed(folder: Path) -> Quality:
+    return assess(Mapped(propose(read_catalog(folder)).mapping, folder, today=date(2030, 1, 1)))
+
+
+def test_it_counts_what_is_wrong_and_what_is_there(tmp_path: Path) -> None:
+    header = ("date", "store", "item", "units", "promo")
+    rows = [
+        [f"{d}", s, i, 2 + (n + d.day) % 5, int(d.day < 5)]
+        for d in days("2024-01-01", 90)
+        for s in ("A", "B")
+        for n, i in enumerate(("x", "y", "z"))
+        if not (s == "B" and date(2024, 3, 4) <= d <= date(2024, 3, 10))
+    ]
+    rows[10][3] = "many"
+    rows[20][3] = ""
+    rows[30][3] = 0
+    rows[40][3] = -2
+    rows[50][2] = ""
+    rows.append(rows[60])
+    lines(tmp_path, "sales.csv", [header, *rows], ",")
+    lines(tmp_path, "stores.csv", [("store", "region"), ("A", "n"), ("C", "s"), ("D", "s")], ",")
+    plan = [(f"{d}", s, i, 1) for d in days("2024-03-31", 14) for s in ("A", "B") for i in ("x", "y", "z")]
+    lines(tmp_path, "plan.csv", [("date", "store", "item", "promo"), *plan], ",")
+
+    found = assessed(tmp_path)
+    assert (found.rows, found.first, found.last) == (len(rows), date(2024, 1, 1), date(2024, 3, 30))
+    assert (found.stores.sold, found.stores.listed, found.stores.unlisted) == (2, 3, ("B",))
+    assert (found.returns, found.zeros) == (1, 1)
+    assert found.unreadable == {"quantity": 1}
+    assert found.missing == {"quantity": 1, "item_id": 1}
+    assert found.refused["unknown_store"] == sum(row[1] == "B" for row in rows)
+    assert found.refused["quantity_not_a_number"] == sum(row[3] in ("many", "") and row[1] == "A" for row in rows)
+    assert found.gaps == (("B", date(2024, 3, 4), date(2024, 3, 10)),)
+    assert found.plans["on_promotion"] >= date(2024, 4, 13)
+    assert found.ahead("on_promotion") >= 14
+    assert len(found.preview) == 5
+
+
+def test_a_repeated_row_is_counted_as_a_duplicate(tmp_path: Path) -> None:
+    rows = [(d, "A", 3) for d in days("2024-01-01", 90)]
+    lines(tmp_path, "sales.csv", [("date", "store", "units"), *rows, rows[5]], ",")
+    assert assessed(tmp_path).refused == {"duplicate_transaction": 1}
+
+
+def test_a_plan_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    lines(tmp_path, "sales.csv", [("date", "store", "units"), *((d, "A", 3) for d in days("2024-01-01", 90))], ",")
+    lines(tmp_path, "promos.csv", [("from", "until"), ("2024-02-05", "2024-02-01")], ",")
+    with pytest.raises(DataError, match="earlier"):
+        assessed(tmp_path)
