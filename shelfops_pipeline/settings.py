@@ -23,6 +23,12 @@ class Settings(BaseSettings):
         description="Where assets are stored: a directory or an fsspec URL, s3://bucket/prefix; default home/artifacts",
     )
     database_url: SecretStr | None = Field(None, description="PostgreSQL warehouse; unset: an embedded server in home")
+    compress_after_days: int | None = Field(
+        90, ge=1, description="Age at which TimescaleDB compresses transactions and inventory; unset: never"
+    )
+    retention_days: int | None = Field(
+        None, ge=1, description="Age at which whole months of transactions and inventory are dropped; unset: never"
+    )
     redis_url: SecretStr | None = Field(None, description="Redis for cache and pub/sub; unset: none")
     horizon: int = Field(28, ge=1, le=400, description="Periods to forecast")
     metric: Metric = Field(Metric.MAE, description="The loss that the `point` column is optimal for")

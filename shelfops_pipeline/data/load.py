@@ -1,10 +1,11 @@
 """From a source straight to the panel, in memory: the path of `shelfops forecast` and `shelfops backtest`."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import pandas as pd
 
+from shelfops_pipeline.contracts.columns import Grain
 from shelfops_pipeline.data.aggregate import daily_demand
 from shelfops_pipeline.data.build import build_panel
 from shelfops_pipeline.data.panel import Panel
@@ -43,11 +44,17 @@ def panel_from(source: Source, reference: Reference, valid: pd.DataFrame, invent
 
 
 def origin_of(panel: Panel, as_of: date | None) -> int:
-    """The period that ends at or covers `as_of`; default: the last observed. Raises DataError outside the history."""
+    """The last period that is over on the evening of `as_of`; default: the last observed.
+
+    Raises DataError outside the history. A week that `as_of` cuts short is not over: its sales would be of the future.
+    """
     if as_of is None:
         return panel.n_observed - 1
+    width = 7 if panel.grain is Grain.WEEK else 1
     first, last = panel.dates[0].astype("datetime64[D]").item(), panel.last_observed
-    if not first <= as_of <= last:
+    if not first <= as_of <= last + timedelta(days=width - 1):
         raise DataError(f"--as-of {as_of} is outside the history of {panel.dataset}, {first} to {last}")
-    step = (panel.dates[1] - panel.dates[0]).astype("timedelta64[D]").astype(int) if panel.n_periods > 1 else 1
-    return int((as_of - first).days // step)
+    over = ((as_of - first).days + 1) // width - 1
+    if over < 0:
+        raise DataError(f"--as-of {as_of} is in the first week of {panel.dataset}, which begins on {first}")
+    return over

@@ -65,7 +65,7 @@ class SyncPlan:
 def plan_sync(
     source: Source,
     reference: Reference,
-    recorded: Mapping[date, str],
+    recorded: Mapping[date, str | None],
     lookback: int,
     *,
     since: date | None = None,
@@ -73,19 +73,21 @@ def plan_sync(
 ) -> SyncPlan | None:
     """What to ingest so that the tables say what the source says; None: they do.
 
-    `recorded` has the checksum of every period that was ingested and had rows. A source that must be read whole anyway
-    is compared whole; from one that can be asked for some periods, those after the watermark and `lookback` periods
-    before it are read. `since`, `until`: the first and last day that may be ingested.
+    `recorded` has the checksum of every period that was ingested to the end, None where it had no rows; a period that
+    is not in it has to be ingested. A source that must be read whole anyway is compared whole; from one that can be
+    asked for some periods, those after the watermark, `lookback` periods before it and all after the first that was
+    never ingested are read. `since`, `until`: the first and last day that may be ingested.
     """
     first, last = source.span()
     last = last if until is None else min(last, until)
     first = first if since is None else max(first, since)
     known = {period: text for period, text in recorded.items() if period <= last}
+    new = [period for period in periods_between(first, last, source.grain) if period not in known]
     if not known:
-        new = periods_between(first, last, source.grain)
-        return SyncPlan(new, _named(new, {})) if new else None
+        return SyncPlan(tuple(new), _named(new, {})) if new else None
     width = 7 if source.grain is Grain.WEEK else 1
     start = max(known) - timedelta(days=width * lookback) if source.incremental else min(first, *known)
+    start = min(start, *new) if new else start
     if since is not None:
         start = max(start, since)
     digest = rules_digest(source, reference)
@@ -94,7 +96,7 @@ def plan_sync(
         sums = content_checksums(block.rows, source.grain, salt=digest)
         found |= dict(zip(sums[PERIOD].dt.date, sums[CHECKSUM], strict=True))
     inside = {period: text for period, text in known.items() if period >= start}
-    changed = sorted(p for p in found.keys() | inside.keys() if found.get(p) != inside.get(p))
+    changed = sorted({p for p in found.keys() | inside.keys() if found.get(p) != inside.get(p)}.union(new))
     return SyncPlan(tuple(changed), _named(changed, found)) if changed else None
 
 

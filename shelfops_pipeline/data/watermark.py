@@ -37,6 +37,7 @@ def last_over(grain: Grain) -> date:
     return yesterday if grain is Grain.DAY else yesterday - timedelta(days=(yesterday.weekday() + 1) % 7)
 
 
-def _recorded(engine: Engine, dataset: str) -> dict[date, str]:
-    """Checksum of the source's rows, by period."""
-    return {r.period: r.source_checksum for r in period_records(engine, dataset) if r.source_checksum is not None}
+def _recorded(engine: Engine, dataset: str) -> dict[date, str | None]:
+    """Checksum of the source's rows, by period; of a period that is not complete, the warehouse has none of its own."""
+    records = period_records(engine, dataset)
+    return {r.period: r.source_checksum for r in records if r.warehouse_checksum is not None}

@@ -109,7 +109,7 @@ def validate(
     source, target = retailer.source, Partitions.of(context, "validated_transactions")
     with warehouse.engine() as engine:
         gate = Gate(engine, source, target, retailer.settings.max_quarantined_share)
-        blocks = (RawBlock(part.periods, part.rows()) for part in raw_transactions.blocks())
+        blocks = (RawBlock(part.periods, part.rows()) for part in raw_transactions.whole().blocks())
         for block in validate_blocks(blocks, source, raw_reference, gate.history(), gate.released()):
             gate.store(block)
             context.log.info(gate.told(block))

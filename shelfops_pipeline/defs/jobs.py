@@ -5,6 +5,9 @@ from typing import Final
 
 import dagster as dg
 
+from shelfops_pipeline.defs.resources import Retailer, Warehouse
+from shelfops_pipeline.store.partitions import maintain
+
 INGESTED: Final = dg.AssetSelection.groups("ingestion", "warehouse")
 SERVED: Final = dg.AssetSelection.assets("online_features", "demand_forecasts", "stock_alerts")
 
@@ -26,6 +29,23 @@ refresh = dg.define_asset_job(
     dg.AssetSelection.assets("training_data", "panel") | SERVED,
     description="New forecasts by the present champion, from what was ingested.",
 )
+
+
+@dg.op(description="TimescaleDB's policies where it is there; months that are too old are dropped, if asked for.")
+def maintain_warehouse(context: dg.OpExecutionContext, retailer: Retailer, warehouse: Warehouse) -> None:
+    """Compression and retention, by SHELFOPS_COMPRESS_AFTER_DAYS and SHELFOPS_RETENTION_DAYS."""
+    settings = retailer.settings
+    with warehouse.engine() as engine:
+        dropped = maintain(
+            engine, today=date.today(), compress_after=settings.compress_after_days, keep=settings.retention_days
+        )
+    context.log.info(f"dropped {len(dropped)} partitions" + (f": {', '.join(dropped)}" if dropped else ""))
+
+
+@dg.job(name="maintenance", description="Compression and retention of the warehouse's large tables.")
+def maintenance() -> None:
+    """One op."""
+    maintain_warehouse()
 
 
 def partition_range(start: date, end: date) -> dict[str, str]:

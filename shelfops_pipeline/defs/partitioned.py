@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from shelfops_pipeline.contracts.columns import DATE, TS, Grain
 from shelfops_pipeline.data.sync import first_days, periods_of
 from shelfops_pipeline.defs.artifacts import artifact_root
+from shelfops_pipeline.errors import DataError
 from shelfops_pipeline.settings import Settings
 
 BLOCK_ROWS: Final = 1_000_000
@@ -57,6 +58,16 @@ class Partitions:
         """Those that were ever written."""
         there = artifact_root(Settings()).names(self.asset)
         return replace(self, keys=tuple(key for key in self.keys if f"{key}.parquet" in there))
+
+    def whole(self) -> Self:
+        """They, all of which were written. Raises DataError naming the first that never was."""
+        missing = sorted(set(self.keys) - set(self.stored().keys))
+        if missing:
+            raise DataError(
+                f"{self.asset}: {len(missing)} of the periods {self.keys[0]} to {self.keys[-1]} were never written, "
+                f"the first is {missing[0]}; run the `ingest` job over them"
+            )
+        return self
 
     def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[Self]:
         """Those that were ever written, in runs of about `rows` rows."""

@@ -45,7 +45,7 @@ def transactions_table(
     """The warehouse's table of accepted transactions, with a record of each period; late rows are counted here."""
     with warehouse.engine() as engine:
         loader = Loader(engine, retailer.source, raw_reference, context.run.run_id)
-        for part in validated_transactions.blocks():
+        for part in validated_transactions.whole().blocks():
             loader.load(part.periods, raw_transactions.at(part.periods).rows(), part.rows())
             context.log.info(f"stored and read back {loader.rows:,} rows, up to {part.keys[-1]}")
     for period, counts in loader.changed.items():

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from shelfops_pipeline.contracts.columns import Status
 from shelfops_pipeline.errors import DataError, ShelfOpsError
-from shelfops_pipeline.services.console import console, metrics_view, step_progress
+from shelfops_pipeline.services.console import console, metrics_view, step_progress, tell_refused
 from shelfops_pipeline.services.ingest import sync
 from shelfops_pipeline.services.pipeline import open_pipeline, require_directory
 from shelfops_pipeline.settings import Settings
@@ -54,7 +54,8 @@ def run_forecast(settings: Settings, out: Path, as_of: date | None) -> None:
     require_directory(settings.data, settings.dataset)
     with step_progress(f"forecast {settings.dataset}") as board:
         board.say("loading")
-        panel = load_panel(_open(settings), settings.max_quarantined_share).panel
+        loaded = load_panel(_open(settings), settings.max_quarantined_share)
+        panel = loaded.panel
         panel = panel.as_of(origin_of(panel, as_of), settings.horizon)
         plan = plan_forecast(panel, settings)
         scored = backtest_plan(panel, plan, settings.metric, board.say)
@@ -64,6 +65,7 @@ def run_forecast(settings: Settings, out: Path, as_of: date | None) -> None:
         draft = out.with_name(f".{out.name}.draft")
         pq.write_table(table, draft, compression="zstd")
         draft.replace(out)
+    tell_refused(loaded.validation)
     console.print(f"{out}: {table.num_rows:,} rows, {panel.n_series:,} series × {settings.horizon} periods")
 
 
@@ -81,7 +83,8 @@ def run_backtest_command(settings: Settings, out: Path) -> None:
     s = settings
     with step_progress(f"backtest {s.dataset}") as board:
         board.say("loading")
-        panel = load_panel(_open(s), s.max_quarantined_share).panel
+        loaded = load_panel(_open(s), s.max_quarantined_share)
+        panel = loaded.panel
         plan = plan_training(panel, s.horizon, s.tier, s.folds, s.seed, s.effort)
         result = backtest_plan(panel, plan, s.metric, board.say)
     out.mkdir(exist_ok=True)
@@ -96,6 +99,7 @@ def run_backtest_command(settings: Settings, out: Path) -> None:
         writer.write_table(table)
     if writer is not None:
         writer.close()
+    tell_refused(loaded.validation)
     console.print(metrics_view(metrics, f"{s.dataset}: {len(result.origins)} folds of {s.horizon} periods"))
     console.print(f"{out}/forecasts.parquet, {out}/metrics.parquet")
 

@@ -6,11 +6,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from shelfops_pipeline.contracts.columns import LINE, SOURCE
+
 if TYPE_CHECKING:
     import pandas as pd
+
+    from shelfops_pipeline.data.validation import ValidationResult
 
 console = Console()
 errors = Console(stderr=True)
@@ -75,3 +80,19 @@ def _percent(value: float | None, sign: bool = False) -> str:
 
 def _number(value: float | None) -> str:
     return "–" if value is None or value != value else f"{value:,.3g}"
+
+
+def tell_refused(validation: "ValidationResult") -> None:
+    """Say which rows the gate turned away, if any: none is dropped in silence."""
+    from shelfops_pipeline.data.quarantine import ORIGINAL
+
+    bad, good = validation.quarantined, len(validation.valid)
+    if bad.empty:
+        return
+    reasons = ", ".join(f"{reason} {n:,}" for reason, n in validation.counts.items())
+    source, line, original = bad[[SOURCE, LINE, ORIGINAL]].astype(object).iloc[0]
+    first = escape(f"{source}:{line} {original}")
+    console.print(
+        f"[yellow]{len(bad):,} of {good + len(bad):,} rows refused[/]: {reasons}; the first is {first}. "
+        "`shelfops ingest` keeps them all for `shelfops quarantine show`"
+    )

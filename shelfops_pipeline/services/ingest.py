@@ -2,6 +2,7 @@
 
 import getpass
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from datetime import date, timedelta
 
 from rich.table import Table
@@ -30,7 +31,7 @@ def run_ingest(settings: Settings, everything: bool) -> None:
         with pipeline.engine() as engine:
             records = period_records(engine, source.name)
     console.print(_totals(records, source.name))
-    console.print(_what_was_done(plan, records))
+    console.print(_what_was_done(plan, records), soft_wrap=True)
 
 
 def sync(pipeline: Pipeline, report: Report, *, everything: bool = False) -> SyncPlan | None:
@@ -78,46 +79,49 @@ def release_rows(settings: Settings, names: Sequence[str], reason: str | None, n
     with open_pipeline(settings) as pipeline, step_progress(f"release {settings.dataset}") as board:
         with pipeline.engine() as engine:
             view = quarantined(engine, dataset, reason=reason, limit=_EVERY)
-            chosen = _chosen([row.fingerprint for row in view.rows], names)
+            chosen = _chosen({row.fingerprint for row in view.rows}, names)
             keys = release(engine, dataset, chosen, note, getpass.getuser())
         for first, last in _ranges([date.fromisoformat(key) for key in keys], pipeline):
             pipeline.validate_again(first, last, board.report)
         with pipeline.engine() as engine:
-            left = {row.fingerprint for row in quarantined(engine, dataset, limit=_EVERY).rows} & set(chosen)
-    console.print(f"{len(chosen) - len(left):,} rows re-admitted in {len(keys)} periods")
+            after = quarantined(engine, dataset, limit=_EVERY)
+    before, left = (sum(row.fingerprint in chosen for row in each.rows) for each in (view, after))
+    console.print(f"{before - left:,} rows re-admitted in {len(keys)} periods", soft_wrap=True)
     if left:
         console.print(
-            f"[yellow]{len(left):,} rows stay[/]: without store, item, date or quantity they cannot be used; "
-            "repair them at the source"
+            f"[yellow]{left:,} rows stay[/]: without store, item, date or quantity they cannot be used; "
+            "repair them at the source",
+            soft_wrap=True,
         )
 
 
+_NEAR = 31  # periods; judging those between again, to the same end, takes less time than another run
 _EVERY = 1_000_000  # rows; more than this are not vouched for one by one
 
 
-def _chosen(known: Sequence[str], names: Sequence[str]) -> list[str]:
+def _chosen(known: AbstractSet[str], names: Sequence[str]) -> AbstractSet[str]:
     """The fingerprints that begin with one of `names`; all, where none is given."""
     if not names:
-        return list(known)
-    found = []
+        return known
+    found: set[str] = set()
     for name in names:
         matches = [each for each in known if each.startswith(name)]
         if len(matches) != 1:
             problem = "is not in quarantine" if not matches else f"stands for {len(matches)} rows: give more digits"
             raise ShelfOpsError(f"{name}: {problem}; `shelfops quarantine show` lists what is there")
-        found += matches
+        found.update(matches)
     return found
 
 
 def _ranges(periods: Sequence[date], pipeline: Pipeline) -> list[tuple[date, date]]:
-    """Consecutive periods as ranges, each of which is one run."""
+    """Periods as ranges, each of which is one run; those near each other are one, with all between them."""
     from shelfops_pipeline.contracts.columns import Grain
     from shelfops_pipeline.defs.partitions import first_period
 
     width = timedelta(days=7 if first_period(pipeline.settings)[1] is Grain.WEEK else 1)
     ranges: list[tuple[date, date]] = []
     for period in sorted(periods):
-        if ranges and period - ranges[-1][1] == width:
+        if ranges and period - ranges[-1][1] <= width * _NEAR:
             ranges[-1] = (ranges[-1][0], period)
         else:
             ranges.append((period, period))

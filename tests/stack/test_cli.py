@@ -160,8 +160,6 @@ def _broken(folder: Path, what: str) -> None:
         ("truncated file", ["train.csv.gz"]),
         ("not gzip", ["train.csv.gz"]),
         ("missing column", ["train.csv.gz", "Promo"]),
-        ("bad date", ["train.csv.gz", "Date", "06/31/2014"]),
-        ("bad number", ["train.csv.gz", "Sales", "many"]),
     ],
 )
 def test_a_broken_file_is_one_line_naming_it_and_nothing_is_written(
@@ -174,6 +172,26 @@ def test_a_broken_file_is_one_line_naming_it_and_nothing_is_written(
     line = one_line(err)
     assert all(word in line for word in told), line
     assert not list(tmp_path.glob("*.parquet*")) + list(tmp_path.glob(".*.draft"))
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("bad date", ["impossible_date 1", "train.csv.gz:9", "06/31/2014"]),
+        ("bad number", ["quantity_not_a_number 1", "train.csv.gz:9", "many"]),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_told_and_the_others_are_used(
+    run: Run, tmp_path: Path, what: str, told: Sequence[str]
+) -> None:
+    data, out = write_rossmann(tmp_path / "data"), tmp_path / "forecast.parquet"
+    _broken(data, what)
+    code, text, err = run(*FORECAST, "--data", data, "--out", out)
+    assert code == 0, err
+    shown = " ".join(text.split())
+    assert "rows refused" in shown
+    assert all(word in shown for word in told), shown
+    assert out.is_file()
 
 
 @pytest.mark.parametrize(

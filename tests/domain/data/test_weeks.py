@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from shelfops_pipeline.contracts.columns import Grain
+from shelfops_pipeline.data.load import origin_of
 from shelfops_pipeline.data.weeks import mondays, whole_weeks
 from shelfops_pipeline.errors import DataError
+from tests.domain.support import difficult_panel
 
 MONDAY = "2024-01-01"
 
@@ -48,3 +51,19 @@ def test_a_holiday_inside_a_week_does_not_break_it() -> None:
 def test_less_than_a_week_is_refused() -> None:
     with pytest.raises(DataError, match="2024-01-03 to 2024-01-09: less than one whole week"):
         whole_weeks(days("2024-01-03", "2024-01-09"))
+
+
+@pytest.mark.parametrize(
+    ("as_of", "origin"),
+    [("2023-01-08", 0), ("2023-01-14", 0), ("2023-01-15", 1), ("2023-01-20", 1), ("2023-03-12", 9)],
+)
+def test_a_week_that_as_of_cuts_short_is_not_over(as_of: str, origin: int) -> None:
+    panel = difficult_panel(Grain.WEEK, periods=10, future=2)  # from Monday 2023-01-02
+    assert origin_of(panel, date.fromisoformat(as_of)) == origin
+
+
+@pytest.mark.parametrize("as_of", ["2023-01-01", "2023-01-05", "2023-03-13"])
+def test_as_of_outside_of_the_weeks_is_an_error(as_of: str) -> None:
+    panel = difficult_panel(Grain.WEEK, periods=10, future=2)
+    with pytest.raises(DataError, match=f"--as-of {as_of}"):
+        origin_of(panel, date.fromisoformat(as_of))

@@ -1,0 +1,151 @@
+"""A retailer that plans by the week, drawn from a known process: what it sold, what is planned, and what is in stock."""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import holidays
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+HORIZON = 8
+WEEKS = 150
+AHEAD = 12
+"""Weeks that the plans reach beyond the last whole week."""
+LOOSE_DAYS = 2
+"""Days that were sold after the last whole week."""
+MONDAY = np.datetime64("2022-01-03")
+STORES = ("S1", "S2", "S3", "S4", "S5", "S6")
+REGIONS = ("Nord", "Syd", "Syd", "Nord", "Väst", "Väst")
+ITEMS = ("1001", "1002", "1003", "2001", "2002", "3001", "3002", "3003")
+GROUPS = ("Mejeri", "Mejeri", "Mejeri", "Dryck", "Dryck", "Godis", "Godis", "Godis")
+SUPPLIER = ("L1", "L1", "L1", "L2", "L2", "L2", "L2", "L2")
+ORDERED_ON = {"L1": (0, 3), "L2": (2,)}
+LEAD = {"L1": 2, "L2": 5}
+SHAPE = (len(STORES), len(ITEMS))
+FAILED = {"weeks": slice(101, 105), "store": 1, "item": 3}
+"""Weeks in which the supplier brought nothing: the shelf is empty from the second of them."""
+Floats = NDArray[np.float64]
+
+MAPPING = """\
+name: handlare
+grain: week
+start_date: 2022-01-03
+transactions:
+  files: kassa_*.csv
+  rows: day
+  format: &csv {separator: ";", decimal: ",", encoding: cp1252, date: "%Y-%m-%d"}
+  columns: {ts: Dag, store_id: Butik, item_id: Artikel, quantity: Antal, unit_price: Pris}
+stores:
+  files: butiker.csv
+  format: *csv
+  columns: {store_id: Butik, region: Område}
+items:
+  files: artiklar.csv
+  format: *csv
+  columns: {item_id: Artikel, category: Varugrupp, cost: Inköpspris, supplier_id: Leverantör,
+    case_pack: Kolli, minimum_order: Minst}
+suppliers:
+  files: leverantorer.csv
+  format: *csv
+  columns: {supplier_id: Leverantör, order_weekdays: Beställningsdagar, cutoff_hour: Stopptid}
+inventory:
+  files: lager.csv
+  format: *csv
+  columns: {date: Dag, store_id: Butik, item_id: Artikel, on_hand: Saldo, on_order: Beställt,
+    lead_time_days: Ledtid, lead_time_sd: Spridning}
+known_future:
+- files: kampanjer.csv
+  format: *csv
+  absence: zero
+  columns: {date: Från, until: Till, item_id: Artikel, on_promotion: Kampanj}
+- files: priser.csv
+  format: *csv
+  columns: {date: Från, until: Till, item_id: Artikel, price: Pris}
+holidays:
+- country: SE
+rules: {items_complete: true}
+"""
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What is true of the retailer: [weeks, stores, items] over the history and the weeks after it."""
+
+    wanted: Floats
+    """What customers came for."""
+    sold: Floats
+    empty: Floats
+    """Evenings of the week on which the shelf was empty."""
+    stock: pd.DataFrame
+    bad_rows: dict[str, int]
+    rows: int
+    """Of the sales files, with the bad ones, up to the last whole week."""
+
+    @property
+    def weeks(self) -> NDArray[np.datetime64]:
+        return MONDAY + 7 * np.arange(len(self.wanted))
+
+
+def write_shop(folder: Path) -> Shop:
+    """The retailer's files and `shop.yaml`; returns the truth."""
+    folder.mkdir()
+    rng = np.random.default_rng(5)
+    days = 7 * (WEEKS + AHEAD)
+    promoted = np.repeat(rng.random((WEEKS + AHEAD, len(ITEMS))) < 0.15, 7, axis=0)
+    regular = np.array([12.9, 15.5, 24.0, 19.9, 22.5, 9.9, 29.0, 35.0])
+    price = np.round(regular * np.where(promoted, 0.8, 1), 2)
+    wanted = rng.poisson(_demand(rng, days, promoted)).astype(np.float64)
+    known = 7 * WEEKS + LOOSE_DAYS
+    sold, on_hand, on_order = _trade(wanted[:known])
+    sold = np.concatenate([sold, wanted[known:]])
+    bad, rows = _write_sales(folder, sold[:known], price)
+    _write_plans(folder, promoted, price, regular)
+    stock = _write_stock(folder, on_hand, on_order)
+    _write_reference(folder)
+    (folder / "shop.yaml").write_text(MAPPING, "utf-8")
+    empty = np.pad((on_hand == 0).astype(np.float64), ((0, days - known), (0, 0), (0, 0)))
+    return Shop(*(_by_week(a) for a in (wanted, sold, empty)), stock, bad, rows)
+
+
+def _by_week(values: Floats) -> Floats:
+    return np.asarray(values.reshape(-1, 7, *SHAPE).sum(axis=1))
+
+
+def _demand(rng: np.random.Generator, days: int, promoted: NDArray[np.bool_]) -> Floats:
+    """[days, stores, items] expected demand: level, trend, weekdays, summer, public holidays, promotions, weather."""
+    dates = MONDAY + np.arange(days)
+    level = rng.uniform(3, 18, len(ITEMS)) * rng.uniform(0.6, 1.6, (len(STORES), 1))
+    weekday = np.tile([0.8, 0.8, 0.9, 1.0, 1.3, 1.4, 0.8], days // 7)
+    turn = 2 * np.pi * (dates - dates.astype("datetime64[Y]")).astype(np.int64) / 365.25
+    summer = np.array([0.05 if g == "Mejeri" else 0.45 if g == "Dryck" else -0.15 for g in GROUPS])
+    season = np.exp(-np.cos(turn)[:, None] * summer)
+    free = holidays.country_holidays("SE", years=range(2022, 2027), include_sundays=False)
+    festive = np.array([d in free for d in dates.tolist()])
+    lift = np.exp(np.where(np.array(GROUPS) == "Godis", 1.2, 0.4) * festive[:, None]) * np.where(promoted, 1.7, 1.0)
+    weather = np.exp(np.repeat(rng.normal(0, 0.05, (days // 7, *SHAPE)), 7, axis=0))
+    trend = np.exp(0.15 * np.arange(days) / days)
+    return np.asarray((trend * weekday)[:, None, None] * level * (season * lift)[:, None, :] * weather)
+
+
+def _trade(wanted: Floats) -> tuple[Floats, Floats, Floats]:
+    """(sold, on hand, on order) by day: orders up to a level on the supplier's days, delivered after its lead time."""
+    orders = np.array([[weekday in ORDERED_ON[s] for s in SUPPLIER] for weekday in range(7)])
+    lead = np.array([LEAD[s] for s in SUPPLIER])
+    up_to = 11 * wanted[:364].mean(axis=0)
+    sold, on_hand, on_order = (np.zeros_like(wanted) for _ in range(3))
+    shelf = up_to.copy().round()
+    coming = np.zeros((len(wanted) + 8, *SHAPE))
+    for day in range(len(wanted)):
+        shelf += coming[day]
+        sold[day] = np.minimum(wanted[day], shelf)
+        shelf -= sold[day]
+        outstanding = coming[day + 1 :].sum(axis=0)
+        need = np.where(orders[day % 7], np.ceil(np.maximum(up_to - shelf - outstanding, 0) / 6) * 6, 0)
+        if FAILED["weeks"].start <= day // 7 < FAILED["weeks"].stop:
+            need[FAILED["store"], FAILED["item"]] = 0
+        for i, wait in enumerate(lead):
+            coming[day + wait, :, i] += need[:, i]
+        on_hand[day], on_order[day] = shelf, outstanding + need
+    return sold, on_hand, on_order
