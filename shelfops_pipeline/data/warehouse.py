@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 from sqlalchemy import Engine
 
-from shelfops_pipeline.contracts.columns import QUANTITY, Grain
+from shelfops_pipeline.contracts.columns import ON_PROMOTION, QUANTITY, UNIT_PRICE, Grain
 from shelfops_pipeline.data.source import Reference, Source
 from shelfops_pipeline.data.sync import (
     CHECKSUM,
@@ -31,6 +31,8 @@ from shelfops_pipeline.store.tables import PERIOD, transactions
 from shelfops_pipeline.store.transactions import read_transactions, replace_periods, schema
 
 CHANGES: Final = (LATE, CORRECTED, WITHDRAWN)
+# A line that says another quantity is the same line, corrected; to be a duplicate it must say the same.
+_VALUES: Final = (QUANTITY, UNIT_PRICE, ON_PROMOTION)
 _NONE: Final = dict.fromkeys(CHANGES, 0)
 
 
@@ -115,7 +117,8 @@ def _changes(before: pa.Table, table: pa.Table, source: Source) -> dict[date, di
         return {row["values"]: {**_NONE, WITHDRAWN: row["counts"]} for row in gone}
     # The types as read back; a batch may hold its texts plain or coded.
     now = pd.concat([batch.to_pandas() for batch in canonical(table, schema(), transactions.name)], ignore_index=True)
-    found = changes(before.to_pandas(), now, source.rules.unique_key, source.grain)
+    key = [name for name in source.rules.unique_key if name not in _VALUES]
+    found = changes(before.to_pandas(), now, key, source.grain)
     there = set(before.column(PERIOD).unique().to_pylist())
     rows = zip(found[PERIOD].dt.date, found[list(CHANGES)].to_dict("records"), strict=True)
     return {day: {str(k): int(v) for k, v in row.items()} for day, row in rows if day in there and any(row.values())}

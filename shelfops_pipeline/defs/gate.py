@@ -88,7 +88,8 @@ class Gate:
         names = (ROWS, ACCEPTED, RETURNS, QUARANTINED, UNITS)
         columns = zip(*(figures[name].tolist() for name in names), strict=True)
         for day, reasons, values in zip(figures[PERIOD], figures[REASONS], columns, strict=True):
-            yield f"{day:%Y-%m-%d}", dict(zip(names, values, strict=True)) | dict(reasons)
+            counts = dict(zip(names, values, strict=True))
+            yield f"{day:%Y-%m-%d}", {"dagster/partition_row_count": counts[ACCEPTED], **counts, **reasons}
 
     @property
     def quarantined(self) -> int:
@@ -104,7 +105,7 @@ class Gate:
                 reasons[reason] = reasons.get(reason, 0) + n
         totals = {name: int(figures[name].sum()) for name in (ROWS, ACCEPTED, RETURNS, QUARANTINED)}
         most_first = dict(sorted(reasons.items(), key=lambda item: -item[1]))
-        return {"dagster/row_count": totals[ACCEPTED], **totals, "reasons": most_first}
+        return {**totals, "reasons": most_first}
 
     def check(self) -> dg.AssetCheckResult:
         """The asset check that goes with `raise_if_bad`."""

@@ -51,7 +51,7 @@ def raw_transactions(context: dg.AssetExecutionContext, retailer: Retailer) -> d
         target.at(block.periods).replace(block.rows)
         rows += len(block.rows)
         context.log.info(f"read {len(block.rows):,} rows of {block.periods[0]} to {block.periods[-1]}")
-    return dg.MaterializeResult(value=target, metadata={"dagster/row_count": rows, "source": source.name})
+    return dg.MaterializeResult(value=target, metadata={"rows of the run": rows, "source": source.name})
 
 
 @dg.asset(
@@ -69,7 +69,7 @@ def raw_inventory(context: dg.AssetExecutionContext, retailer: Retailer) -> dg.M
     frame = retailer.source.inventory(target.periods[0], target.end)
     if frame is not None:
         target.replace(frame)
-    return dg.MaterializeResult(value=target, metadata={"dagster/row_count": 0 if frame is None else len(frame)})
+    return dg.MaterializeResult(value=target, metadata={"rows of the run": 0 if frame is None else len(frame)})
 
 
 @dg.multi_asset(
@@ -117,5 +117,5 @@ def validate(
         context.add_asset_metadata(facts, asset_key="validated_transactions", partition_key=period)
     yield gate.check()
     gate.raise_if_bad()
-    yield dg.Output(target, "validated_transactions", metadata=gate.facts() | lineage("raw_transactions", SAME_ROW))
-    yield dg.Output(None, "quarantined_transactions", metadata={"dagster/row_count": gate.quarantined})
+    yield dg.Output(target, "validated_transactions", metadata=lineage("raw_transactions", SAME_ROW))
+    yield dg.Output(None, "quarantined_transactions", metadata={"rows of the run": gate.quarantined})

@@ -1,4 +1,4 @@
-"""Which column of a table comes from which column of the table before it, as the UI shows it."""
+"""The columns of tables, and which column comes from which of the table before it, as the UI shows them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -17,21 +17,33 @@ from shelfops_pipeline.contracts.columns import (
 )
 from shelfops_pipeline.store.tables import PERIOD
 
-_ROW: Final = (TS, STORE_ID, ITEM_ID, QUANTITY, UNIT_PRICE, ON_PROMOTION, TRANSACTION_ID)
-SAME_ROW: Final[Mapping[str, Sequence[str]]] = {name: (name,) for name in _ROW}
-STORED_ROW: Final[Mapping[str, Sequence[str]]] = {PERIOD: (TS,), **SAME_ROW}
-DEMAND: Final[Mapping[str, Sequence[str]]] = {
-    DATE: (TS,),
-    STORE_ID: (STORE_ID,),
-    ITEM_ID: (ITEM_ID,),
-    QUANTITY: (QUANTITY,),
-    UNIT_PRICE: (UNIT_PRICE,),
-    ON_PROMOTION: (ON_PROMOTION,),
+_ROW: Final = {
+    TS: ("timestamp", "when it was sold; midnight where a row is a day"),
+    STORE_ID: ("string", "the store"),
+    ITEM_ID: ("string", "the item"),
+    QUANTITY: ("float", "units, or turnover; below 0 it is a return"),
+    UNIT_PRICE: ("float", "price of one, where known"),
+    ON_PROMOTION: ("float", "0 or 1, where known"),
+    TRANSACTION_ID: ("string", "the receipt, where known"),
 }
+_PERIOD: Final = {PERIOD: ("date", "the day, or the Monday, under which it is counted")}
+_DAY: Final = {DATE: ("date", "first day of the period")}
+
+Origins = Mapping[str, Sequence[str]]
+Columns = Mapping[str, tuple[str, str]]
+
+SAME_ROW: Final[Origins] = {name: (name,) for name in _ROW}
+STORED_ROW: Final[Origins] = {PERIOD: (TS,), **SAME_ROW}
+DEMAND: Final[Origins] = {DATE: (TS,), **{n: (n,) for n in (STORE_ID, ITEM_ID, QUANTITY, UNIT_PRICE, ON_PROMOTION)}}
 
 
-def lineage(upstream: str, columns: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Metadata of a materialization: each column with those of the asset `upstream` that it is made from."""
+def lineage(upstream: str, columns: Origins) -> dict[str, Any]:
+    """Metadata of a materialization: each column, with those of the asset `upstream` that it is made from."""
     key = dg.AssetKey(upstream)
     deps = {name: [dg.TableColumnDep(key, source) for source in sources] for name, sources in columns.items()}
-    return {"dagster/column_lineage": dg.TableColumnLineage(deps)}
+    known: Columns = {**_ROW, **_PERIOD, **_DAY}
+    schema = [dg.TableColumn(name, type=known[name][0], description=known[name][1]) for name in columns]
+    return {
+        "dagster/column_lineage": dg.TableColumnLineage(deps),
+        "dagster/column_schema": dg.TableSchema(schema),
+    }

@@ -50,7 +50,7 @@ def transactions_table(
             context.log.info(f"stored and read back {loader.rows:,} rows, up to {part.keys[-1]}")
     for period, counts in loader.changed.items():
         context.add_asset_metadata(counts, partition_key=period.isoformat())
-    facts = {"dagster/row_count": loader.rows, **loader.totals, **lineage("validated_transactions", STORED_ROW)}
+    facts = {"rows of the run": loader.rows, **loader.totals, **lineage("validated_transactions", STORED_ROW)}
     wrong: dict[str, Any] = {str(m.period): f"{m.stored_rows} rows of {m.expected_rows}" for m in loader.mismatches}
     wrong |= {str(day): f"{n} raw rows neither accepted nor quarantined" for day, n in loader.unaccounted.items()}
     yield dg.Output(Partitions.of(context, "transactions_table"), metadata=facts)
@@ -76,7 +76,7 @@ def inventory_table(
             table = pa.Table.from_pandas(part.rows(), preserve_index=False)
             rows += replace_inventory(engine, retailer.source.name, days, table)
     target = Partitions.of(context, "inventory_table")
-    return dg.MaterializeResult(value=target, metadata={"dagster/row_count": rows})
+    return dg.MaterializeResult(value=target, metadata={"rows of the run": rows})
 
 
 @dg.asset(group_name="warehouse", owners=OWNERS, kinds={"postgres"})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import s3fs
 from sqlalchemy import Engine
 
 from shelfops_pipeline.data.panel import Panel
@@ -61,6 +62,25 @@ def graph(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
             engine = open_engine(url)
             yield Graph(settings, pipeline, engine, steps)
             engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def object_store() -> Iterator[str]:
+    """An S3 server on loopback, with a bucket; its address goes to clients by the environment, as a user's would."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        s3fs.S3FileSystem.clear_instance_cache()
+        s3fs.S3FileSystem().mkdir("shelf")
+        yield "s3://shelf"
+    server.stop()
 
 
 def files_under(folder: Path) -> dict[str, bytes]:

@@ -1,33 +1,12 @@
 """The artifact root: whole files and folders, on a local directory and on an object store."""
 
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 import pytest
-import s3fs
 
 from shelfops_pipeline.defs.artifacts import ArtifactRoot
-
-
-@pytest.fixture(scope="module")
-def object_store() -> Iterator[str]:
-    """An S3 server on loopback, with a bucket; its address goes to clients by the environment, as a user's would."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        s3fs.S3FileSystem.clear_instance_cache()
-        s3fs.S3FileSystem().mkdir("shelf")
-        yield "s3://shelf"
-    server.stop()
 
 
 @pytest.fixture(params=["local", "object store"])

@@ -1,4 +1,4 @@
-"""`shelfops ingest` and `shelfops quarantine` as a person runs them: what a file says is in the tables, or in quarantine.
+"""`shelfops ingest` and `quarantine` as a person runs them: what a file says is in the tables, or in quarantine.
 
 One shop for the whole module. Every test edits days of its own, and leaves file and warehouse in agreement.
 """
@@ -76,6 +76,8 @@ class Shop:
 
     home: Path
     data: Path
+    url: str
+    """Of the embedded server, which the module and its commands share."""
     lines: list[Line] = field(default_factory=list)
 
     def write(self) -> None:
@@ -87,11 +89,10 @@ class Shop:
         return shelfops(self.home, *arguments, *given)
 
     def stored(self, query: str) -> list[Row]:
-        with embedded_postgres(self.home) as url:
-            engine = open_engine(url)
-            with engine.connect() as connection:
-                found = [dict(row) for row in connection.execute(text(query)).mappings()]
-            engine.dispose()
+        engine = open_engine(self.url)
+        with engine.connect() as connection:
+            found = [dict(row) for row in connection.execute(text(query)).mappings()]
+        engine.dispose()
         return found
 
     def transactions(self) -> list[str]:
@@ -148,14 +149,15 @@ def dirt(day: int) -> list[Line]:
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """Twelve days of 30 lines, dirt on three of them; ingested."""
     home, data = tmp_path_factory.mktemp("shop"), tmp_path_factory.mktemp("data")
-    made = Shop(home, data)
-    for day in range(DAYS):
-        made.lines += [Line(sale(day, n)) for n in range(LINES)] + (dirt(day) if day in (1, 5, 9) else [])
-    made.write()
-    done = made.call("ingest")
-    assert done.code == 0, done.err
-    assert done.said.startswith(f"ingested {DAYS} periods, 2010-12-01 to 2010-12-12: no late")
-    yield made
+    with embedded_postgres(home) as url:
+        made = Shop(home, data, url)
+        for day in range(DAYS):
+            made.lines += [Line(sale(day, n)) for n in range(LINES)] + (dirt(day) if day in (1, 5, 9) else [])
+        made.write()
+        done = made.call("ingest")
+        assert done.code == 0, done.err
+        assert done.said.startswith(f"ingested {DAYS} periods, 2010-12-01 to 2010-12-12: no late")
+        yield made
     remove_embedded(home)
 
 
@@ -180,10 +182,9 @@ def test_late_corrected_and_withdrawn_lines_are_told_and_the_table_follows(shop:
     shop.lines += [Line(sale(3, 40)), Line(sale(3, 41))]  # at the end of the file, long after their day
     shop.write()
     done = shop.call("ingest")
-    # The shop's key holds all that a line says: a correction is one line gone, and another come.
-    assert done.said == "ingested 2 periods, 2010-12-03 to 2010-12-04: 3 late, 1 withdrawn"
+    assert done.said == "ingested 2 periods, 2010-12-03 to 2010-12-04: 2 late, 1 corrected"
     assert shop.transactions() == shop.good()
-    gone = shop.lines.pop(next(n for n, line in enumerate(shop.lines) if line.written == sale(3, 7)))
+    gone = shop.lines.pop()
     shop.write()
     done = shop.call("ingest")
     assert done.said == "ingested 1 periods, 2010-12-04 to 2010-12-04: 1 withdrawn"
@@ -192,3 +193,91 @@ def test_late_corrected_and_withdrawn_lines_are_told_and_the_table_follows(shop:
     assert done.said == f"ingested {DAYS} periods, 2010-12-01 to 2010-12-12: no late, corrected or withdrawn rows"
     assert done.counts["sum"] == len(shop.lines)
     assert shop.transactions() == shop.good()
+
+
+def fingerprints(shown: Done) -> dict[str, str]:
+    """Short fingerprint of each shown row, by what the row says."""
+    rows = re.findall(r"^│ (\w{12}) │ (.+) │$", shown.out, re.MULTILINE)
+    return {rest: name for name, rest in rows}
+
+
+def test_refused_lines_are_shown_by_reason_and_day(shop: Shop) -> None:
+    done = shop.call("quarantine", "show", "--reason", "bad_stock_code", "--from", "2010-12-06", "--to", "2010-12-06")
+    assert done.said == "bad_stock_code 2"
+    assert "online_retail: 2 rows in quarantine" in done.out
+    shown = fingerprints(done)
+    assert len(shown) == 2
+    at = 1 + next(n for n, line in enumerate(shop.lines, 1) if line.written == sale(5, 32, "POST", 1, 18))
+    place = f"2010-12-06 │ bad_stock_code │ online_retail.csv:{at} │"
+    assert [row for row in shown if row.startswith(place)], shown
+    assert "item_id=POST" in done.out
+    done = shop.call("quarantine", "show", "--reason", "timezone_slip")
+    assert done.said == "online_retail: nothing in quarantine of that kind"
+
+
+def test_a_released_row_is_accepted_for_good_and_one_that_cannot_be_used_stays(shop: Shop) -> None:
+    show = ("quarantine", "show", "--from", "2010-12-10", "--to", "2010-12-10")
+    price = fingerprints(shop.call(*show, "--reason", "price_zero"))
+    [name] = price.values()
+    done = shop.call("quarantine", "release", name, "--note", "a present")
+    assert done.said == "1 rows re-admitted in 1 periods", done.err
+    release(shop, 9, "price_zero")
+    assert shop.transactions() == shop.good()
+
+    done = shop.call("quarantine", "release", "--reason", "bad_stock_code")
+    assert done.said == "6 rows re-admitted in 3 periods", done.err
+    for day in (1, 5, 9):
+        release(shop, day, "bad_stock_code")
+    assert shop.transactions() == shop.good()
+
+    done = shop.call("quarantine", "release", "--reason", "quantity_not_a_number")
+    assert done.out.splitlines()[-2:] == [
+        "0 rows re-admitted in 3 periods",
+        "3 rows stay: without store, item, date or quantity they cannot be used; repair them at the source",
+    ]
+    assert shop.call("ingest").said == "nothing to do: the warehouse says what the source says"
+    assert shop.transactions() == shop.good()
+
+
+def release(shop: Shop, day: int, reason: str) -> None:
+    """Expect the lines of a day with this reason in the table from now on."""
+    mark = f",{day_of(day)} "
+    shop.lines = [Line(line.written) if line.reason == reason and mark in line.written else line for line in shop.lines]
+
+
+def test_an_unknown_fingerprint_is_one_line_and_releases_nothing(shop: Shop) -> None:
+    done = shop.call("quarantine", "release", "0123456789ab", "--note", "surely")
+    assert done.problem == (
+        "shelfops: 0123456789ab: is not in quarantine; `shelfops quarantine show` lists what is there"
+    )
+
+
+def test_a_day_that_is_mostly_bad_fails_and_is_ingested_when_it_is_repaired(shop: Shop) -> None:
+    before, known = shop.transactions(), len(shop.lines)
+    for day, unpriced in ((DAYS, 25), (DAYS + 1, 28)):
+        shop.lines += [Line(sale(day, n, price=0), "price_zero") for n in range(unpriced)]
+        shop.lines += [Line(sale(day, n)) for n in range(unpriced, LINES)]
+    shop.write()
+    line = shop.call("ingest").problem
+    assert line.startswith("shelfops: 2010-12-14: 28 of 30 transactions are bad (93.3%): price_zero 28; 2010-12-13: ")
+    assert line.endswith("allowed are 25.0%: repair the feed, or raise SHELFOPS_MAX_QUARANTINED_SHARE")
+    assert shop.transactions() == before
+    repaired = [Line(line.written.removesuffix(",0") + ",2.5") for line in shop.lines[known:] if line.reason]
+    shop.lines = shop.lines[:known] + repaired + [line for line in shop.lines[known:] if line.reason is None]
+    shop.write()
+    done = shop.call("ingest")
+    assert done.said == "ingested 2 periods, 2010-12-13 to 2010-12-14: no late, corrected or withdrawn rows", done.err
+    assert shop.transactions() == shop.good()
+    assert done.counts["sum"] == len(shop.lines)
+
+
+def test_a_live_retailer_trades_one_more_day_with_every_ingest(embedded_home: Homes) -> None:
+    home = embedded_home()
+    small = {"simulated_live": 1, "simulated_stores": 2, "simulated_items": 6, "simulated_days": 60}
+    first, second = (shelfops(home, "ingest", "--dataset", "simulated", **small) for _ in range(2))
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    assert first.out.startswith("simulated trades on 2024-03-01\n")
+    assert "simulated, 2024-01-01 to 2024-03-01" in first.out
+    assert second.out.startswith("simulated trades on 2024-03-02\n")
+    assert "simulated, 2024-01-01 to 2024-03-02" in second.out
+    assert second.counts["sum"] >= first.counts["sum"] + 2

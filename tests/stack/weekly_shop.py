@@ -22,7 +22,8 @@ ITEMS = ("1001", "1002", "1003", "2001", "2002", "3001", "3002", "3003")
 GROUPS = ("Mejeri", "Mejeri", "Mejeri", "Dryck", "Dryck", "Godis", "Godis", "Godis")
 SUPPLIER = ("L1", "L1", "L1", "L2", "L2", "L2", "L2", "L2")
 ORDERED_ON = {"L1": (0, 3), "L2": (2,)}
-LEAD = {"L1": 2, "L2": 5}
+LEAD_DAYS = (2, 2, 2, 5, 5, 5, 5, 0)
+"""Of each item; the last one comes from the next door."""
 SHAPE = (len(STORES), len(ITEMS))
 FAILED = {"weeks": slice(101, 105), "store": 1, "item": 3}
 """Weeks in which the supplier brought nothing: the shelf is empty from the second of them."""
@@ -132,8 +133,7 @@ def _demand(rng: np.random.Generator, days: int, promoted: NDArray[np.bool_]) ->
 def _trade(wanted: Floats) -> tuple[Floats, Floats, Floats]:
     """(sold, on hand, on order) by day: orders up to a level on the supplier's days, delivered after its lead time."""
     orders = np.array([[weekday in ORDERED_ON[s] for s in SUPPLIER] for weekday in range(7)])
-    lead = np.array([LEAD[s] for s in SUPPLIER])
-    up_to = 11 * wanted[:364].mean(axis=0)
+    up_to = 18 * wanted[:364].mean(axis=0)
     sold, on_hand, on_order = (np.zeros_like(wanted) for _ in range(3))
     shelf = up_to.copy().round()
     coming = np.zeros((len(wanted) + 8, *SHAPE))
@@ -145,7 +145,72 @@ def _trade(wanted: Floats) -> tuple[Floats, Floats, Floats]:
         need = np.where(orders[day % 7], np.ceil(np.maximum(up_to - shelf - outstanding, 0) / 6) * 6, 0)
         if FAILED["weeks"].start <= day // 7 < FAILED["weeks"].stop:
             need[FAILED["store"], FAILED["item"]] = 0
-        for i, wait in enumerate(lead):
-            coming[day + wait, :, i] += need[:, i]
+        for i, wait in enumerate(LEAD_DAYS):
+            coming[day + max(wait, 1), :, i] += need[:, i]  # ordered in the evening
         on_hand[day], on_order[day] = shelf, outstanding + need
     return sold, on_hand, on_order
+
+
+def _write(path: Path, header: str, rows: list[str]) -> None:
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="cp1252")
+
+
+def _amount(value: float) -> str:
+    return f"{value:.2f}".replace(".", ",")
+
+
+def _cells(known: NDArray[np.bool_]) -> list[tuple[int, int, int]]:
+    return [tuple(cell) for cell in np.argwhere(known).tolist()]
+
+
+def _write_sales(folder: Path, sold: Floats, price: Floats) -> tuple[dict[str, int], int]:
+    """A file per year, a row per day, store and item that sold; rows are spoilt by known numbers."""
+    lines = [
+        f"{MONDAY + d};{STORES[s]};{ITEMS[i]};{sold[d, s, i]:.0f};{_amount(price[d, i])}" for d, s, i in _cells(sold > 0)
+    ]
+    inside = sum(d < 7 * WEEKS for d, _, _ in _cells(sold > 0))
+    spoilt = {
+        "duplicate_transaction": lines[500:48_500:1200],
+        "quantity_not_a_number": [f"{MONDAY + 7 * n};S1;1001;många;9,90" for n in range(3, 12)],
+        "unknown_item": [f"{MONDAY + 7 * n};S2;9999;1;9,90" for n in range(3, 9)],
+        "price_negative": [f"{MONDAY + 7 * n};S9;1001;1;-9,90".replace("S9", "S3") for n in range(140, 145)],
+    }
+    # Spoilt rows of one day and series would be duplicates of the good one, which comes first: the reason stays theirs.
+    by_year: dict[str, list[str]] = {}
+    for line in [*lines, *(line for rows in spoilt.values() for line in rows)]:
+        by_year.setdefault(line[:4], []).append(line)
+    for year, rows in by_year.items():
+        _write(folder / f"kassa_{year}.csv", "Dag;Butik;Artikel;Antal;Pris", rows)
+    counts = {reason: len(rows) for reason, rows in spoilt.items()}
+    return counts, inside + sum(counts.values())
+
+
+def _write_plans(folder: Path, promoted: NDArray[np.bool_], price: Floats, regular: Floats) -> None:
+    """Promotions and prices run from Monday to Sunday, for every store."""
+    weeks = [(w, i) for w in range(WEEKS + AHEAD) for i in range(len(ITEMS))]
+    ends = {w: f"{MONDAY + 7 * w};{MONDAY + 7 * w + 6}" for w, _ in weeks}
+    campaigns = [f"{ends[w]};{ITEMS[i]};1" for w, i in weeks if promoted[7 * w, i]]
+    _write(folder / "kampanjer.csv", "Från;Till;Artikel;Kampanj", campaigns)
+    prices = [f"{ends[w]};{ITEMS[i]};{_amount(price[7 * w, i])}" for w, i in weeks]
+    _write(folder / "priser.csv", "Från;Till;Artikel;Pris", prices)
+
+
+def _write_stock(folder: Path, on_hand: Floats, on_order: Floats) -> pd.DataFrame:
+    """A count every evening; the deviation of lead times is known of one supplier."""
+    day, store, item = (a.ravel() for a in np.indices(on_hand.shape))
+    frame = pd.DataFrame({"date": MONDAY + day, "store_id": np.array(STORES)[store], "item_id": np.array(ITEMS)[item]})
+    frame = frame.assign(on_hand=on_hand.ravel(), on_order=on_order.ravel(), lead=np.array(LEAD_DAYS)[item])
+    rows = [
+        f"{d:%Y-%m-%d};{s};{i};{h:.0f};{o:.0f};{w};{'1,5' if w == 5 else ''}"
+        for d, s, i, h, o, w in frame.itertuples(index=False)
+    ]
+    _write(folder / "lager.csv", "Dag;Butik;Artikel;Saldo;Beställt;Ledtid;Spridning", rows)
+    return frame
+
+
+def _write_reference(folder: Path) -> None:
+    _write(folder / "butiker.csv", "Butik;Område", [";".join(row) for row in zip(STORES, REGIONS, strict=True)])
+    rows = [f"{i};{g};{8 + n},50;{s};6;12" for n, (i, g, s) in enumerate(zip(ITEMS, GROUPS, SUPPLIER, strict=True))]
+    _write(folder / "artiklar.csv", "Artikel;Varugrupp;Inköpspris;Leverantör;Kolli;Minst", rows)
+    names = {s: ",".join(map(str, days)) for s, days in ORDERED_ON.items()}
+    _write(folder / "leverantorer.csv", "Leverantör;Beställningsdagar;Stopptid", [f"{s};{d};10" for s, d in names.items()])
