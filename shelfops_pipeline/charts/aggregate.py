@@ -3,7 +3,17 @@
 import numpy as np
 import pandas as pd
 
-from shelfops_pipeline.contracts.columns import ACTUAL, DATE, ITEM_ID, MODEL, ORIGIN, POINT, QUANTILE_COLUMNS, STORE_ID
+from shelfops_pipeline.contracts.columns import (
+    ACTUAL,
+    DATE,
+    ITEM_ID,
+    MODEL,
+    ORIGIN,
+    POINT,
+    QUANTILE_COLUMNS,
+    STORE_ID,
+    Grain,
+)
 
 HORIZON = "horizon"
 MEDIAN = "median"
@@ -21,16 +31,9 @@ def scored(forecasts: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**dates, **{MEDIAN: median})
 
 
-def period_days(dates: pd.Series) -> int:
-    """Length of one period in days: the smallest step between two dates (1 where there is one date only)."""
-    steps = pd.to_datetime(dates).drop_duplicates().sort_values().diff().dt.days.dropna()
-    return int(steps.min()) if len(steps) else 1
-
-
-def with_horizon(frame: pd.DataFrame) -> pd.DataFrame:
+def with_horizon(frame: pd.DataFrame, grain: Grain = Grain.DAY) -> pd.DataFrame:
     """`frame` of `scored`, with the periods from origin to target."""
-    days = (frame[DATE] - frame[ORIGIN]).dt.days
-    return frame.assign(**{HORIZON: np.ceil(days / period_days(frame[DATE])).astype(int)})
+    return frame.assign(**{HORIZON: (frame[DATE] - frame[ORIGIN]).dt.days // grain.days})
 
 
 def errors_by(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
@@ -46,9 +49,9 @@ def errors_by(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return pd.DataFrame({WAPE: sums["error"] / volume, MAE: sums["error"] / sums["n"], ROWS: sums["n"]}).reset_index()
 
 
-def errors_by_horizon(forecasts: pd.DataFrame) -> pd.DataFrame:
+def errors_by_horizon(forecasts: pd.DataFrame, grain: Grain = Grain.DAY) -> pd.DataFrame:
     """Columns model, horizon, wape, mae, n."""
-    return errors_by(with_horizon(scored(forecasts)), [MODEL, HORIZON])
+    return errors_by(with_horizon(scored(forecasts), grain), [MODEL, HORIZON])
 
 
 def main_model(forecasts: pd.DataFrame) -> str | None:

@@ -18,6 +18,7 @@ from shelfops_pipeline.contracts.columns import (
     QUANTILE_COLUMNS,
     QUANTILES,
     STORE_ID,
+    Grain,
 )
 
 TITLE: Final = "Error distribution"
@@ -29,7 +30,7 @@ _ERROR: Final = "error"
 _LEVELS: Final = [0.05, 0.25, 0.5, 0.75, 0.95]
 
 
-def error_distribution(forecasts: pd.DataFrame, unit: str = "units") -> Any:
+def error_distribution(forecasts: pd.DataFrame, grain: Grain = Grain.DAY, unit: str = "units") -> Any:
     """Four panels on the ensemble: histogram of errors, by horizon, reliability, WAPE by series volume.
 
     An error is the median forecast less the actual: above 0 means forecast too high. Everything is aggregated here, so
@@ -41,16 +42,16 @@ def error_distribution(forecasts: pd.DataFrame, unit: str = "units") -> Any:
         return empty_figure(TITLE, "The backtest holds no row with both a forecast and an actual.")
     from plotly.subplots import make_subplots
 
-    rows = with_horizon(rows[rows[MODEL] == model])
+    rows = with_horizon(rows[rows[MODEL] == model], grain)
     rows = rows.assign(**{_ERROR: rows[MEDIAN] - rows[ACTUAL]})
     fig = make_subplots(rows=2, cols=2, horizontal_spacing=0.11, vertical_spacing=0.24)
     _histogram(fig, rows, unit)
-    _by_horizon(fig, rows, unit)
+    _by_horizon(fig, rows, grain, unit)
     _reliability(fig, rows)
-    _by_volume(fig, rows)
+    _by_volume(fig, rows, grain)
     subtitle = (
         f"{model_label(model)}, {len(rows):,} scored forecasts · error = median − actual, "
-        f"in {unit} per period · bias of the mean {percent(_bias(rows), signed=True)}"
+        f"in {unit} per {grain} · bias of the mean {percent(_bias(rows), signed=True)}"
     )
     fig.update_layout(
         template=use_theme(),
@@ -106,7 +107,7 @@ def _edges(errors: FloatArray) -> FloatArray:
     return edges
 
 
-def _by_horizon(fig: Any, rows: pd.DataFrame, unit: str) -> None:
+def _by_horizon(fig: Any, rows: pd.DataFrame, grain: Grain, unit: str) -> None:
     # Long horizons are drawn in equal groups: more boxes than this cannot be told apart.
     step = int(np.ceil(rows[HORIZON].max() / MAX_BOXES))
     groups = ((rows[HORIZON] - 1) // step) * step + 1
@@ -125,7 +126,7 @@ def _by_horizon(fig: Any, rows: pd.DataFrame, unit: str) -> None:
         row=1,
         col=2,
     )
-    fig.update_xaxes(title_text="Horizon, periods after the origin", row=1, col=2)
+    fig.update_xaxes(title_text=f"Horizon, {grain}s after the origin", row=1, col=2)
     fig.update_yaxes(title_text=f"Error, {unit}", row=1, col=2)
     panel_title(fig, "Error by horizon", 0.555, 1, "box: middle half of the errors; whiskers: 5 to 95 %")
 
@@ -168,7 +169,7 @@ def _reliability(fig: Any, rows: pd.DataFrame) -> None:
     panel_title(fig, "Reliability of the quantiles", 0, 0.38, note)
 
 
-def _by_volume(fig: Any, rows: pd.DataFrame) -> None:
+def _by_volume(fig: Any, rows: pd.DataFrame, grain: Grain) -> None:
     keys = [STORE_ID, ITEM_ID]
     volume = rows.groupby(keys, observed=True)[ACTUAL].mean().rename("volume")
     groups = min(GROUPS, len(volume))
@@ -191,7 +192,7 @@ def _by_volume(fig: Any, rows: pd.DataFrame) -> None:
         col=2,
     )
     fig.update_xaxes(
-        title_text="Mean demand per period of the group",
+        title_text=f"Mean demand per {grain} of the group",
         tickvals=list(range(len(table))),
         ticktext=names,
         row=2,

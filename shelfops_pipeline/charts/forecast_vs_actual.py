@@ -31,10 +31,12 @@ from shelfops_pipeline.contracts.columns import (
     POINT,
     QUANTILE_COLUMNS,
     STORE_ID,
+    Grain,
 )
 
 TITLE: Final = "Forecast vs actual"
 _BANDS: Final = (("90 % interval", "q05", "q95", BAND_90), ("50 % interval", "q25", "q75", BAND_50))
+_MOST_TICKS: Final = 12
 _VALUES: Final = [MEAN, POINT, *QUANTILE_COLUMNS]
 
 
@@ -49,7 +51,7 @@ class _View:
     band_note: str = ""
 
 
-def forecast_vs_actual(forecasts: pd.DataFrame, unit: str = "units") -> Any:
+def forecast_vs_actual(forecasts: pd.DataFrame, grain: Grain = Grain.DAY, unit: str = "units") -> Any:
     """Totals over the folds with the interval band, and a dropdown of representative series.
 
     `forecasts` has BACKTEST_COLUMNS. Rows without a known actual are left out of forecast and actual alike.
@@ -64,7 +66,7 @@ def forecast_vs_actual(forecasts: pd.DataFrame, unit: str = "units") -> Any:
     import plotly.graph_objects as go
 
     views = [_total(rows, main), *_series_views(rows, main)]
-    traces = [(i, trace) for i, view in enumerate(views) for trace in _traces(view, main, unit)]
+    traces = [(i, trace) for i, view in enumerate(views) for trace in _traces(view, main, grain, unit)]
 
     def visible(chosen: int) -> list[bool | str]:
         return [trace["visible"] if i == chosen else False for i, trace in traces]
@@ -75,7 +77,7 @@ def forecast_vs_actual(forecasts: pd.DataFrame, unit: str = "units") -> Any:
         | {"args": [{"visible": visible(i)}, {"title.subtitle.text": view.subtitle}]}
         for i, view in enumerate(views)
     ]
-    _decorate(fig, views[0].subtitle, buttons, rows, unit)
+    _decorate(fig, views[0].subtitle, buttons, rows, grain, unit)
     return fig
 
 
@@ -102,14 +104,14 @@ def _series_views(rows: pd.DataFrame, main: str) -> list[_View]:
     return views
 
 
-def _traces(view: _View, main: str, unit: str) -> list[dict[str, Any]]:
+def _traces(view: _View, main: str, grain: Grain, unit: str) -> list[dict[str, Any]]:
     own = view.models[main]
     bands = [band for band in _BANDS if own[[band[1], band[2]]].notna().all(axis=None)]
     traces = [_band(own, band[0] + view.band_note, *band[1:]) for band in bands]
     traces += [
         _line(
             own,
-            f"{model_label(model)} forecast",
+            f"{model_label(model, grain)} forecast",
             view.value,
             model,
             unit,
@@ -176,8 +178,10 @@ def _band(own: pd.DataFrame, name: str, low: str, high: str, color: str) -> dict
     }
 
 
-def _decorate(fig: Any, subtitle: str, buttons: list[dict[str, Any]], rows: pd.DataFrame, unit: str) -> None:
-    ends = (rows[ORIGIN].min(), rows[DATE].max() + pd.Timedelta(days=1))
+def _decorate(
+    fig: Any, subtitle: str, buttons: list[dict[str, Any]], rows: pd.DataFrame, grain: Grain, unit: str
+) -> None:
+    ends = (rows[ORIGIN].min(), rows[DATE].max() + pd.Timedelta(days=grain.days))
     menu = {
         "buttons": buttons,
         "x": 0,
@@ -193,8 +197,8 @@ def _decorate(fig: Any, subtitle: str, buttons: list[dict[str, Any]], rows: pd.D
         hovermode="x unified",
         legend=LEGEND_BELOW,
         margin={"t": 150},
-        xaxis={"range": [str(end.date()) for end in ends]},
-        yaxis={"title": {"text": f"Demand, {unit} per period"}, "rangemode": "tozero", "tickformat": ",~g"},
+        xaxis={"range": [str(end.date()) for end in ends], **_ticks(*ends, grain)},
+        yaxis={"title": {"text": f"Demand, {unit} per {grain}"}, "rangemode": "tozero", "tickformat": ",~g"},
         updatemenus=[{**menu, "bgcolor": BACKGROUND, "bordercolor": LINE}],
     )
     for origin in sorted(rows[ORIGIN].unique()):
@@ -203,6 +207,14 @@ def _decorate(fig: Any, subtitle: str, buttons: list[dict[str, Any]], rows: pd.D
             line={"color": PRIMARY, "width": 1, "dash": "dot"},
             opacity=0.5,
         )
+
+
+def _ticks(first: pd.Timestamp, last: pd.Timestamp, grain: Grain) -> dict[str, Any]:
+    """A week is named by its Monday; left to itself, Plotly would put the ticks on Sundays."""
+    if grain is Grain.DAY:
+        return {}
+    weeks = -(-(last - first).days // (7 * _MOST_TICKS))
+    return {"tick0": str(first.date()), "dtick": weeks * 7 * 86_400_000, "title": {"text": "Week of"}}
 
 
 def _days(dates: pd.Series) -> list[str]:

@@ -23,6 +23,7 @@ from shelfops_pipeline.charts.theme import (
     sort_models,
 )
 from shelfops_pipeline.charts.write import font_css
+from shelfops_pipeline.contracts.columns import Grain
 
 INDEX: Final = "index.html"
 CHARTS: Final[Mapping[str, str]] = {
@@ -89,14 +90,19 @@ class ChartLink:
 
 
 def render_index(
-    title: str, subtitle: str, charts: Sequence[ChartLink], metrics: pd.DataFrame, card: str | None = None
+    title: str,
+    subtitle: str,
+    charts: Sequence[ChartLink],
+    metrics: pd.DataFrame,
+    card: str | None = None,
+    grain: Grain = Grain.DAY,
 ) -> str:
     """The page. `metrics` has columns tier, model, origin, metric, value, n; `card` is the model card's Markdown."""
     return _PAGE.substitute(
         title=escape(title),
         subtitle=escape(subtitle),
         charts="\n".join(_chart(link) for link in charts) or f'<p class="muted">{UNDEFINED} (none was drawn)</p>',
-        metrics=_metric_table(metrics),
+        metrics=_metric_table(metrics, grain),
         card=f'<div class="card">{_markdown(card)}</div>' if card else "",
         fonts=font_css(),
         stack=FONT_STACK,
@@ -109,7 +115,14 @@ def render_index(
     )
 
 
-def write_index(folder: Path, title: str, subtitle: str, metrics: pd.DataFrame, card: str | None = None) -> Path:
+def write_index(
+    folder: Path,
+    title: str,
+    subtitle: str,
+    metrics: pd.DataFrame,
+    card: str | None = None,
+    grain: Grain = Grain.DAY,
+) -> Path:
     """Write `index.html` into the folder of a run's charts; it links those that are there, with their pictures."""
     links = []
     for name, label in CHARTS.items():
@@ -117,7 +130,7 @@ def write_index(folder: Path, title: str, subtitle: str, metrics: pd.DataFrame, 
         if page.is_file():
             links.append(ChartLink(label, page.name, _thumbnail(picture) if picture.is_file() else None))
     path = folder / INDEX
-    path.write_text(render_index(title, subtitle, links, metrics, card), encoding="utf-8")
+    path.write_text(render_index(title, subtitle, links, metrics, card, grain), encoding="utf-8")
     return path
 
 
@@ -141,7 +154,7 @@ def _chart(link: ChartLink) -> str:
     return f'<a class="chart" href="{escape(link.href)}">{image}<span>{escape(link.title)}</span></a>'
 
 
-def _metric_table(metrics: pd.DataFrame) -> str:
+def _metric_table(metrics: pd.DataFrame, grain: Grain) -> str:
     rows = metrics[metrics["origin"].astype(str) == "all"]
     if rows.empty:
         return f'<p class="muted">{UNDEFINED} (the run had no backtest)</p>'
@@ -154,7 +167,8 @@ def _metric_table(metrics: pd.DataFrame) -> str:
     for tier in sorted({t for t, _, _ in values}, reverse=True):
         for model in sort_models(m for t, m, _ in values if t == tier):
             cells = "".join(_cell(values.get((tier, model, metric)), metric) for metric in METRIC_ORDER)
-            lines.append(f"<tr><td>{escape(tier.replace('_', ' '))} · {escape(model_label(model))}</td>{cells}</tr>")
+            name = escape(f"{tier.replace('_', ' ')} · {model_label(model, grain)}")
+            lines.append(f"<tr><td>{name}</td>{cells}</tr>")
     return f'<table class="metrics"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
 
 

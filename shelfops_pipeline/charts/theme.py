@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any, Final
 
+from shelfops_pipeline.contracts.columns import Grain
+
 PRIMARY: Final = "#2563EB"
 BACKGROUND: Final = "#FFFFFF"
 GRID: Final = "#F3F4F6"
@@ -27,8 +29,8 @@ MODEL_COLORS: Final = {
     "xgboost": "#0D9488",
     "lstm": "#D97706",
     "seasonal_naive": "#9CA3AF",
-    "weekday_mean": "#7C8594",
-    "weekday_promo_mean": "#5B6472",
+    "seasonal_mean": "#7C8594",
+    "seasonal_promo_mean": "#5B6472",
     "profile_mean": "#B6BDC8",
 }
 MODEL_LABELS: Final = {
@@ -36,11 +38,17 @@ MODEL_LABELS: Final = {
     "xgboost": "XGBoost",
     "lstm": "LSTM",
     "seasonal_naive": "Seasonal naive",
-    "weekday_mean": "Weekday mean",
-    "weekday_promo_mean": "Weekday × promo mean",
+    "seasonal_mean": "Weekday mean",
+    "seasonal_promo_mean": "Weekday × promo mean",
     "profile_mean": "Store-category profile",
 }
-BASELINES: Final = ("seasonal_naive", "weekday_mean", "weekday_promo_mean", "profile_mean")
+_WEEKLY_LABELS: Final = {
+    "seasonal_naive": "Naive (last week)",
+    "seasonal_mean": "4-week mean",
+    "seasonal_promo_mean": "13-week mean × promo",
+}
+"""A week has no weekday: these baselines are plain there."""
+BASELINES: Final = ("seasonal_naive", "seasonal_mean", "seasonal_promo_mean", "profile_mean")
 _OTHER_COLORS: Final = ("#7C3AED", "#DB2777", "#65A30D", "#0891B2")
 
 
@@ -49,9 +57,10 @@ def model_color(model: str) -> str:
     return MODEL_COLORS.get(model) or _OTHER_COLORS[sum(model.encode()) % len(_OTHER_COLORS)]
 
 
-def model_label(model: str) -> str:
+def model_label(model: str, grain: Grain = Grain.DAY) -> str:
     """The name of a model as a reader sees it."""
-    return MODEL_LABELS.get(model, shorten(model.replace("_", " ").capitalize(), 28))
+    labels = MODEL_LABELS | (_WEEKLY_LABELS if grain is Grain.WEEK else {})
+    return labels.get(model, shorten(model.replace("_", " ").capitalize(), 28))
 
 
 def sort_models(models: Any) -> list[str]:

@@ -7,6 +7,7 @@ import pandas as pd
 from shelfops_pipeline.charts.layout import empty_figure, heading, panel_title
 from shelfops_pipeline.charts.numbers import METRIC_LABELS, SHARES, defined, metric_value
 from shelfops_pipeline.charts.theme import MUTED, TEXT, model_color, model_label, sort_models, use_theme
+from shelfops_pipeline.contracts.columns import Grain
 
 TITLE: Final = "Tier comparison"
 ALL: Final = "all"
@@ -16,7 +17,7 @@ _ROW: Final = 30
 _HEAD: Final = 96
 
 
-def tier_comparison(metrics: pd.DataFrame) -> Any:
+def tier_comparison(metrics: pd.DataFrame, grain: Grain = Grain.DAY) -> Any:
     """Bars by model (rows), metric (columns) and tier (blocks); whiskers show the lowest and highest fold.
 
     `metrics` has columns tier, model, origin (a date, or "all"), metric, value, n. An undefined value is
@@ -39,15 +40,16 @@ def tier_comparison(metrics: pd.DataFrame) -> Any:
     for row, tier in enumerate(tiers, start=1):
         for col, metric in enumerate(PANELS, start=1):
             values = known[(known["tier"].astype(str) == tier) & (known["metric"] == metric)]
-            _panel(fig, values, metric, models, row, col)
+            _panel(fig, values, metric, {m: model_label(m, grain) for m in models}, row, col)
             axis = fig.get_subplot(row, col)
             note = _tier_note(values) if col == 1 else ""
-            text = f"{_tier_name(tier)} tier · {_TITLES[metric]}" if col == 1 else _TITLES[metric]
+            title = f"MAE, units per {grain}" if metric == "mae" else METRIC_LABELS[metric]
+            text = f"{_tier_name(tier)} tier · {title}" if col == 1 else title
             panel_title(fig, text, axis.xaxis.domain[0], axis.yaxis.domain[1], note)
     fig.update_yaxes(
         range=[len(models) - 0.5, -0.5],  # first model on top
         tickvals=list(range(len(models))),
-        ticktext=[model_label(m) for m in models],
+        ticktext=[model_label(m, grain) for m in models],
         tickfont={"color": TEXT},
         zeroline=False,
         showgrid=False,
@@ -66,9 +68,6 @@ def tier_comparison(metrics: pd.DataFrame) -> Any:
     return fig
 
 
-_TITLES: Final = {"wape": "WAPE", "mae": "MAE, units per period", "coverage_90": METRIC_LABELS["coverage_90"]}
-
-
 def _tier_name(tier: str) -> str:
     return tier.replace("_", " ").capitalize()
 
@@ -78,7 +77,8 @@ def _tier_note(values: pd.DataFrame) -> str:
     return f"{int(overall['n'].max()):,} scored forecasts" if len(overall) and overall["n"].notna().any() else ""
 
 
-def _panel(fig: Any, values: pd.DataFrame, metric: str, models: list[str], row: int, col: int) -> None:
+def _panel(fig: Any, values: pd.DataFrame, metric: str, labels: dict[str, str], row: int, col: int) -> None:
+    models = list(labels)
     is_all = values["origin"].astype(str) == ALL
     overall = values[is_all].drop_duplicates("model").set_index("model")["value"]
     folds = values[~is_all].groupby("model", observed=True)["value"].agg(["min", "max"])
@@ -101,7 +101,7 @@ def _panel(fig: Any, values: pd.DataFrame, metric: str, models: list[str], row: 
             "thickness": 1,
             "width": 3,
         },
-        customdata=[[metric_value(metric, bar), model_label(m)] for m, bar in zip(shown, bars, strict=True)],
+        customdata=[[metric_value(metric, bar), labels[m]] for m, bar in zip(shown, bars, strict=True)],
         hovertemplate="%{customdata[1]}: %{customdata[0]}<extra></extra>",
         row=row,
         col=col,

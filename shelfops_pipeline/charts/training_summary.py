@@ -32,7 +32,7 @@ from shelfops_pipeline.charts.theme import (
     sort_models,
     use_theme,
 )
-from shelfops_pipeline.contracts.columns import MODEL
+from shelfops_pipeline.contracts.columns import MODEL, Grain
 
 TITLE: Final = "Training summary"
 ALL: Final = "all"
@@ -46,11 +46,15 @@ _GAPS: Final = (84, 112, 64)
 
 
 def training_summary(
-    forecasts: pd.DataFrame, metrics: pd.DataFrame, facts: Mapping[str, Fact], tier: str | None = None
+    forecasts: pd.DataFrame,
+    metrics: pd.DataFrame,
+    facts: Mapping[str, Fact],
+    tier: str | None = None,
+    grain: Grain = Grain.DAY,
 ) -> Any:
     """Key figures, WAPE by model, WAPE by horizon, every metric by model, and the facts of the run.
 
-    `forecasts` has BACKTESTMETRIC_ORDER; `metrics` columns tier, model, origin, metric, value, n; `facts` are
+    `forecasts` has BACKTEST_COLUMNS; `metrics` columns tier, model, origin, metric, value, n; `facts` are
     shown in order, label to value. `tier` says which tier of `metrics` the page is about (default: the first
     in it).
     """
@@ -73,10 +77,10 @@ def training_summary(
         xaxis2={"domain": [0.55, 1], "anchor": "y2"},
         yaxis2={"domain": page.charts, "anchor": "x2", "automargin": False},
     )
-    _cards(fig, page, table)
-    _wape_by_model(fig, page, table)
-    _wape_by_horizon(fig, page, forecasts, table)
-    _metric_table(fig, page, table)
+    _cards(fig, page, table, grain)
+    _wape_by_model(fig, page, table, grain)
+    _wape_by_horizon(fig, page, forecasts, table, grain)
+    _metric_table(fig, page, table, grain)
     _fact_table(fig, page, facts)
     return fig
 
@@ -139,7 +143,7 @@ def _best_baseline(table: pd.DataFrame) -> str | None:
     return str(wape.idxmin()) if len(wape) else None
 
 
-def _cards(fig: Any, page: _Page, table: pd.DataFrame) -> None:
+def _cards(fig: Any, page: _Page, table: pd.DataFrame, grain: Grain) -> None:
     main = table.iloc[0] if len(table) else pd.Series(dtype=float)
     baseline = _best_baseline(table)
     gain = float("nan")
@@ -147,13 +151,13 @@ def _cards(fig: Any, page: _Page, table: pd.DataFrame) -> None:
         gain = 1 - float(main["wape"]) / float(table["wape"][baseline])
     cards = [
         ("WAPE", percent(main.get("wape")), "absolute error / demand"),
-        ("MAE", number(main.get("mae")), "units per period"),
+        ("MAE", number(main.get("mae")), f"units per {grain}"),
         ("Bias of the mean", percent(main.get("bias"), signed=True), "above 0: forecast too high"),
         ("Coverage", percent(main.get("coverage_90")), "of actuals in the 90 % interval"),
         (
             "Improvement in WAPE",
             percent(gain),
-            f"on {model_label(baseline).lower()}" if baseline else "no baseline was scored",
+            f"on {model_label(baseline, grain).lower()}" if baseline else "no baseline was scored",
         ),
     ]
     width = 0.184
@@ -181,7 +185,7 @@ def _cards(fig: Any, page: _Page, table: pd.DataFrame) -> None:
             )
 
 
-def _wape_by_model(fig: Any, page: _Page, table: pd.DataFrame) -> None:
+def _wape_by_model(fig: Any, page: _Page, table: pd.DataFrame, grain: Grain) -> None:
     models = list(table.index)
     known = table["wape"].map(defined) if models else pd.Series(dtype=bool)
     fig.add_bar(
@@ -201,7 +205,7 @@ def _wape_by_model(fig: Any, page: _Page, table: pd.DataFrame) -> None:
         yaxis={
             "autorange": "reversed",
             "tickvals": models,
-            "ticktext": [model_label(m) for m in models],
+            "ticktext": [model_label(m, grain) for m in models],
             "showgrid": False,
         }
         | {"tickfont": {"color": TEXT}},
@@ -209,8 +213,8 @@ def _wape_by_model(fig: Any, page: _Page, table: pd.DataFrame) -> None:
     panel_title(fig, "WAPE by model", 0, page.charts[1], "all folds together, the same rows for all")
 
 
-def _wape_by_horizon(fig: Any, page: _Page, forecasts: pd.DataFrame, table: pd.DataFrame) -> None:
-    panel_title(fig, "WAPE by horizon", 0.505, page.charts[1], "periods after the origin")
+def _wape_by_horizon(fig: Any, page: _Page, forecasts: pd.DataFrame, table: pd.DataFrame, grain: Grain) -> None:
+    panel_title(fig, "WAPE by horizon", 0.505, page.charts[1], f"{grain}s after the origin")
     fig.update_layout(
         xaxis2={"dtick": None, "rangemode": "tozero"}, yaxis2={"tickformat": ".0%", "rangemode": "tozero"}
     )
@@ -221,13 +225,13 @@ def _wape_by_horizon(fig: Any, page: _Page, forecasts: pd.DataFrame, table: pd.D
         return
     baseline = _best_baseline(table)
     shown = [m for m in sort_models(forecasts[MODEL].unique()) if m not in BASELINES or m == baseline]
-    curves = errors_by_horizon(forecasts[forecasts[MODEL].isin(shown)])
+    curves = errors_by_horizon(forecasts[forecasts[MODEL].isin(shown)], grain)
     for model in shown:
         own = curves[curves[MODEL] == model]
         fig.add_scatter(
             x=own[HORIZON],
             y=own[WAPE],
-            name=model_label(model),
+            name=model_label(model, grain),
             mode="lines+markers" if len(own) < 3 else "lines",
             line={"color": model_color(model), "width": 2.6 if model == shown[0] else 1.6},
             hovertemplate="%{y:.1%}",
@@ -236,13 +240,13 @@ def _wape_by_horizon(fig: Any, page: _Page, forecasts: pd.DataFrame, table: pd.D
         )
 
 
-def _metric_table(fig: Any, page: _Page, table: pd.DataFrame) -> None:
+def _metric_table(fig: Any, page: _Page, table: pd.DataFrame, grain: Grain) -> None:
     cells = [[metric_value(c, v).removesuffix(" units") for v in table[c]] for c in METRIC_ORDER]
     fig.add_table(
         domain={"x": [0, 1], "y": page.metrics},
         columnwidth=[2.1] + [1] * len(METRIC_ORDER),
         header=_cells(["Model", *(SHORT_LABELS[c] for c in METRIC_ORDER)], header=True),
-        cells=_cells([[model_label(m) for m in table.index], *cells]),
+        cells=_cells([[model_label(m, grain) for m in table.index], *cells]),
     )
     panel_title(fig, "Every metric by model", 0, page.metrics[1])
 

@@ -71,6 +71,11 @@ class Grain(StrEnum):
     DAY = "day"
     WEEK = "week"
 
+    @property
+    def days(self) -> int:
+        """Days in a period."""
+        return 7 if self is Grain.WEEK else 1
+
 
 class Metric(StrEnum):
     """The loss for which the `point` column is optimal."""

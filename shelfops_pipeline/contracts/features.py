@@ -121,25 +121,23 @@ def _likes(spec: TierSpec, scale: str) -> list[Feature]:
         )
         for g, text in groups.items()
     ]
-    rows.append(
-        Feature(
-            name="category_seasonal",
-            source="seasonal",
-            unit=scale,
-            definition=f"the category's deviation in the store on the target's weekday, last {month} periods",
-        )
-    )
+    seasonal = f"the category's deviation in the store on the target's weekday, last {month} periods"
+    if spec.grain is Grain.WEEK:
+        seasonal = "always 0: a week has no weekday by which its category could deviate"
+    rows.append(Feature(name="category_seasonal", source="seasonal", unit=scale, definition=seasonal))
     return rows
 
 
 def _seasonal(spec: TierSpec, scale: str) -> list[Feature]:
+    weekly = spec.grain is Grain.WEEK
+    usual, mean = ("usual demand", "mean") if weekly else (f"{what} on the target's weekday" for what in _USUAL)
     rows = [
         Feature(
             name="base",
             source="target",
             low=0,
             unit=scale,
-            definition="usual demand on the target's weekday, with its promotion flag where history allows",
+            definition=f"{usual}, with the target's promotion flag where history allows",
         )
     ]
     rows += [
@@ -148,7 +146,7 @@ def _seasonal(spec: TierSpec, scale: str) -> list[Feature]:
             source="seasonal",
             low=0,
             unit=scale,
-            definition=f"mean on the target's weekday, last {w}",
+            definition=f"{mean}, last {w} periods",
         )
         for w in spec.seasonal_windows
     ]
@@ -158,14 +156,14 @@ def _seasonal(spec: TierSpec, scale: str) -> list[Feature]:
             source="seasonal_promo",
             low=0,
             unit=scale,
-            definition=f"mean on the target's weekday with the target's promotion flag, last {w} periods",
+            definition=f"{mean} with the target's promotion flag, last {w} periods",
         )
         for w in spec.seasonal_promo_windows
     ]
     if spec.last_year:
         texts = {
-            "last_year": "demand of the same weekday one year before the target",
-            "last_year_week": "mean of the seven periods around one year before the target",
+            "last_year": f"demand of the same {'week' if weekly else 'weekday'} one year before the target",
+            "last_year_week": f"mean of the {'three weeks' if weekly else 'seven days'} around one year before the target",
             "last_year_change": "last_year_week less the level of the four weeks before last year's origin",
         }
         rows += [Feature(name=n, source="by_horizon", unit=scale, definition=t) for n, t in texts.items()]

@@ -154,8 +154,10 @@ def periods_of(frame: pd.DataFrame, grain: Grain) -> Days:
 
 
 def first_days(days: Days, grain: Grain) -> Days:
-    """The first day of the period that holds each day."""
-    return days if grain is Grain.DAY else first_day(days.astype(np.int64), grain).astype("datetime64[D]")
+    """The first day of the period that holds each day; NaT is in none."""
+    if grain is Grain.DAY:
+        return days
+    return np.where(np.isnat(days), days, first_day(days.astype(np.int64), grain).astype("datetime64[D]"))
 
 
 def _named(periods: Sequence[date], checksums: Mapping[date, str]) -> str:

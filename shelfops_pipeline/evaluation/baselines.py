@@ -15,7 +15,7 @@ from shelfops_pipeline.features.prefix import Prefix, group_prefix, ratio
 Floats = NDArray[np.float32]
 
 _CONDITIONAL_SEASONS = 13  # a quarter of daily data
-BASELINES = ("seasonal_naive", "weekday_mean", "weekday_promo_mean", "profile_mean")
+BASELINES = ("seasonal_naive", "seasonal_mean", "seasonal_promo_mean", "profile_mean")
 
 
 class BaselineHistory:
@@ -55,8 +55,8 @@ class BaselineHistory:
         profile = np.divide(profile, typical, out=np.full_like(profile, np.nan), where=typical > 0)
         out = {
             "seasonal_naive": self._naive(same, level),
-            "weekday_mean": weekday,
-            "weekday_promo_mean": self._conditional(origin, steps, same, weekday),
+            "seasonal_mean": weekday,
+            "seasonal_promo_mean": self._conditional(origin, steps, same, weekday),
             "profile_mean": level * np.where(np.isfinite(profile), profile, 1),
         }
         closed = self._closed(origin, horizon)

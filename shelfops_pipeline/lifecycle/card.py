@@ -1,6 +1,7 @@
 """The model card of a version: `models/model_card_template.md`, filled from the run."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from string import Template
 from typing import Any, Final
 
@@ -51,11 +52,11 @@ def render_card(
         static=_names(manifest.spec.static),
         training_data=_training_data(manifest),
         evaluation_data=_evaluation_data(manifest, own),
-        by_model=by_model(metrics),
+        by_model=by_model(metrics, manifest.grain),
         by_fold=by_fold(own),
-        by_horizon=by_horizon(forecasts),
+        by_horizon=by_horizon(forecasts, manifest.grain),
         importance=_importance(importance),
-        caveats=_bullets([*_findings(own), *_standing(manifest), *notes]),
+        caveats=_bullets([*_findings(own, manifest.grain), *_standing(manifest), *notes]),
         configuration=_pairs({**_flat(manifest.recipe), "seed": manifest.seed}),
         libraries=_pairs(manifest.library_versions),
     )
@@ -88,10 +89,12 @@ def _details(manifest: Manifest) -> str:
 
 
 def _training_data(manifest: Manifest) -> str:
-    days = (manifest.training_cutoff - manifest.training_start).days + 1
+    grain = manifest.grain
+    last = manifest.training_cutoff + timedelta(days=grain.days - 1)
+    periods = ((last - manifest.training_start).days + 1) // grain.days
     return (
-        f"Sales of `{manifest.dataset}` from {manifest.training_start} to {manifest.training_cutoff} ({days:,} "
-        f"days), one row per series and {manifest.grain}. The version that ships is the recipe refitted on all of "
+        f"Sales of `{manifest.dataset}` from {manifest.training_start} to {last} ({periods:,} "
+        f"{grain}s), one row per series and {grain}. The version that ships is the recipe refitted on all of "
         "these data. A period on sale without a sale is demand 0; closed, not on sale, or known out of stock is "
         "missing and not learnt."
     )
@@ -121,7 +124,7 @@ def _main(own: pd.DataFrame) -> str:
     return models[0] if models else ""
 
 
-def _findings(own: pd.DataFrame) -> list[str]:
+def _findings(own: pd.DataFrame, grain: Grain) -> list[str]:
     """What the numbers of this run say against it."""
     found = []
     main = _main(own)
@@ -131,7 +134,7 @@ def _findings(own: pd.DataFrame) -> list[str]:
     baselines = {b: scores[b] for b in BASELINES if defined(scores.get(b))}
     for baseline, score in sorted(baselines.items(), key=lambda pair: pair[1]):
         if score <= scores[main]:
-            found.append(f"The baseline {model_label(baseline)} has no larger WAPE than this version.")
+            found.append(f"The baseline {model_label(baseline, grain)} has no larger WAPE than this version.")
     if not baselines:
         found.append("No baseline could be scored, so the gain over a simple rule is not known.")
     coverage = overall(own, "coverage_90").get(main)

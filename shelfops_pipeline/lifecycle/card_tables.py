@@ -15,7 +15,7 @@ from shelfops_pipeline.charts.numbers import (
     metric_value,
 )
 from shelfops_pipeline.charts.theme import model_label, sort_models
-from shelfops_pipeline.contracts.columns import MODEL
+from shelfops_pipeline.contracts.columns import MODEL, Grain
 
 ALL: Final = "all"
 GROUPS: Final = 6
@@ -51,11 +51,11 @@ def cell(metrics: pd.DataFrame, tier: str, model: str, metric: str, origin: str 
     return f"{UNDEFINED} ({why or WHY_UNDEFINED.get(metric, 'no scored rows')})"
 
 
-def by_model(metrics: pd.DataFrame) -> str:
+def by_model(metrics: pd.DataFrame, grain: Grain) -> str:
     """Every metric of every model and baseline in each tier, over all folds."""
     tiers = sorted(metrics["tier"].astype(str).unique(), reverse=True)
     rows = [
-        [f"{tier} · {model_label(model)}", *(cell(metrics, tier, model, m) for m in METRIC_ORDER)]
+        [f"{tier} · {model_label(model, grain)}", *(cell(metrics, tier, model, m) for m in METRIC_ORDER)]
         for tier in tiers
         for model in sort_models(metrics.loc[metrics["tier"].astype(str) == tier, "model"].unique())
     ]
@@ -75,11 +75,11 @@ def by_fold(own: pd.DataFrame) -> str:
     return table([f"{model_label(models[0])}, origin", *(METRIC_LABELS[m] for m in METRIC_ORDER)], rows)
 
 
-def by_horizon(forecasts: pd.DataFrame | None) -> str:
+def by_horizon(forecasts: pd.DataFrame | None, grain: Grain) -> str:
     """WAPE and MAE of the main model and the baselines in groups of periods after the origin."""
     if forecasts is None or main_model(forecasts) is None:
         return f"{UNDEFINED} (the backtest's forecasts were not at hand)"
-    rows = with_horizon(scored(forecasts))
+    rows = with_horizon(scored(forecasts), grain)
     if rows.empty:
         return f"{UNDEFINED} (no row has both a forecast and an actual)"
     last = int(rows[HORIZON].max())
@@ -92,7 +92,7 @@ def by_horizon(forecasts: pd.DataFrame | None) -> str:
         own = part.set_index(MODEL)
         name = str(start) if start == end else f"{start} to {end}"
         lines.append([name, *(_errors(own, model) for model in models)])
-    return table(["Periods ahead", *(f"{model_label(m)}, WAPE / MAE" for m in models)], lines)
+    return table([f"{grain.capitalize()}s ahead", *(f"{model_label(m, grain)}, WAPE / MAE" for m in models)], lines)
 
 
 def _errors(own: pd.DataFrame, model: str) -> str:

@@ -1,6 +1,7 @@
 """Draw a run's charts and page, for the latest run and for keeps."""
 
 import shutil
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,17 +45,17 @@ def write_reports(
     frame = chart_frame(panel, backtest)
     importance = read_importance(models / versions[main.value] / FEATURE_IMPORTANCE)
     figures: dict[str, Any] = {
-        "forecast_vs_actual": forecast_vs_actual(frame),
+        "forecast_vs_actual": forecast_vs_actual(frame, panel.grain),
         "feature_importance_chart": feature_importance(importance),
-        "error_distribution": error_distribution(frame),
-        "tier_comparison": tier_comparison(table),
-        "training_summary": training_summary(frame, table, _facts(panel, backtest, versions), main.value),
+        "error_distribution": error_distribution(frame, panel.grain),
+        "tier_comparison": tier_comparison(table, panel.grain),
+        "training_summary": training_summary(frame, table, _facts(panel, backtest, versions), main.value, panel.grain),
     }
     paths = {name: reports / f"{_FILES.get(name, name)}.html" for name in CHARTS}
     files = write_figures({paths[name]: figure for name, figure in figures.items()})
     card = models / versions[main.value] / MODEL_CARD
     title, text = f"{panel.dataset}: {', '.join(versions.values())}", card.read_text() if card.is_file() else None
-    page = write_index(reports, title, f"trained on data to {panel.last_observed}", table, text)
+    page = write_index(reports, title, f"trained on data to {_last_day(panel)}", table, text, panel.grain)
     for version in versions.values():
         folder = reports / "runs" / version
         folder.mkdir(parents=True, exist_ok=True)
@@ -82,9 +83,14 @@ def _facts(panel: Panel, backtest: Backtest, versions: dict[str, str]) -> dict[s
     return {
         "data set": panel.dataset,
         "versions": ", ".join(f"{v} ({t})" for t, v in versions.items()),
-        "history": f"{panel.dates[0].astype('datetime64[D]')} to {panel.last_observed}",
+        "history": f"{panel.dates[0].astype('datetime64[D]')} to {_last_day(panel)}, by {panel.grain}",
         "series": panel.n_series,
         "observed demand values": observed,
         "backtest origins": ", ".join(f.origin_date for f in next(iter(backtest.folds.values()))),
-        "horizon": f"{len(next(iter(backtest.folds.values()))[0].dates)} periods",
+        "horizon": f"{len(next(iter(backtest.folds.values()))[0].dates)} {panel.grain}s",
     }
+
+
+def _last_day(panel: Panel) -> date:
+    """The end of the last observed period: a week is named by its first day."""
+    return panel.last_observed + timedelta(days=panel.grain.days - 1)

@@ -13,8 +13,8 @@ MODELS = {
     "xgboost": 0.2,
     "lstm": 0.25,
     "seasonal_naive": 0.6,
-    "weekday_mean": 0.35,
-    "weekday_promo_mean": 0.3,
+    "seasonal_mean": 0.35,
+    "seasonal_promo_mean": 0.3,
     "profile_mean": 0.4,
 }
 METRICS = ("mae", "mape", "wape", "rmse", "rmsle", "rmspe", "bias", "mase", "pinball", "coverage_90")

@@ -52,8 +52,8 @@ class Naive:
         profile = on_day / typical if isfinite(on_day) and typical > 0 else 1.0
         out = {
             "seasonal_naive": first_known(*[y[i] for i in same[:4]], level),
-            "weekday_mean": weekday,
-            "weekday_promo_mean": first_known(alike, weekday),
+            "seasonal_mean": weekday,
+            "seasonal_promo_mean": first_known(alike, weekday),
             "profile_mean": level * profile,
         }
         closed = self.panel.channels[OPEN][s, t + h] == 0
@@ -109,7 +109,7 @@ def test_the_seasonal_naive_forecast_looks_back_at_most_four_weeks_for_a_value(
 def test_a_retailer_without_promotions_or_opening_hours_has_baselines_too() -> None:
     panel = replace(difficult_panel(future=H), channels={})
     forecasts = BaselineHistory(panel, 7).forecast(panel.n_observed - 1, H)
-    np.testing.assert_array_equal(forecasts["weekday_promo_mean"], forecasts["weekday_mean"])
+    np.testing.assert_array_equal(forecasts["seasonal_promo_mean"], forecasts["seasonal_mean"])
 
 
 def test_periods_after_the_known_future_are_taken_as_open_and_off_promotion() -> None:
