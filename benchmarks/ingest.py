@@ -40,10 +40,10 @@ def ours_to_parquet(data: Path, artifacts: Path) -> Stage:
     import os
 
     os.environ["SHELFOPS_ARTIFACTS"] = str(artifacts)
-    from shelfops_pipeline.data.history import History
-    from shelfops_pipeline.data.ingest import read_blocks, validate_blocks
     from shelfops_pipeline.data.sources.m5 import M5
-    from shelfops_pipeline.data.sync import periods_between
+    from shelfops_pipeline.gate.history import History
+    from shelfops_pipeline.ingestion.blocks import read_blocks, validate_blocks
+    from shelfops_pipeline.ingestion.sync import periods_between
 
     with peak_added() as memory:
         began, rows = time.perf_counter(), 0
@@ -63,8 +63,8 @@ def ours_to_postgres(data: Path, artifacts: Path, url: str) -> Stage:
 
     os.environ["SHELFOPS_ARTIFACTS"] = str(artifacts)
     from shelfops_pipeline.data.sources.m5 import M5
-    from shelfops_pipeline.data.sync import periods_between
-    from shelfops_pipeline.data.warehouse import Loader
+    from shelfops_pipeline.ingestion.sync import periods_between
+    from shelfops_pipeline.ingestion.warehouse import Loader
     from shelfops_pipeline.store.engine import open_engine
     from shelfops_pipeline.store.migrate import migrate
 

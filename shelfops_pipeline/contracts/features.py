@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from shelfops_pipeline.contracts.columns import HOLIDAY, ON_PROMOTION, OPEN, PRICE, Tier
+from shelfops_pipeline.contracts.columns import HOLIDAY, ON_PROMOTION, OPEN, PRICE, Grain, Tier
 from shelfops_pipeline.contracts.spec import TierSpec
 
 Source = Literal["scalar", "seasonal", "seasonal_promo", "by_horizon", "target"]
@@ -123,21 +123,21 @@ def _likes(spec: TierSpec, scale: str) -> list[Feature]:
     ]
     seasonal = f"the category's deviation in the store on the target's weekday, last {month} periods"
     if spec.grain is Grain.WEEK:
-        seasonal = "always 0: a week has no weekday by which its category could deviate"
+        seasonal = "always 0: weeks have no season position in which a category could deviate"
     rows.append(Feature(name="category_seasonal", source="seasonal", unit=scale, definition=seasonal))
     return rows
 
 
 def _seasonal(spec: TierSpec, scale: str) -> list[Feature]:
     weekly = spec.grain is Grain.WEEK
-    usual, mean = ("usual demand", "mean") if weekly else (f"{what} on the target's weekday" for what in _USUAL)
+    on = "" if weekly else " on the target's weekday"
     rows = [
         Feature(
             name="base",
             source="target",
             low=0,
             unit=scale,
-            definition=f"{usual}, with the target's promotion flag where history allows",
+            definition=f"usual demand{on}, with the target's promotion flag where history allows",
         )
     ]
     rows += [
@@ -146,7 +146,7 @@ def _seasonal(spec: TierSpec, scale: str) -> list[Feature]:
             source="seasonal",
             low=0,
             unit=scale,
-            definition=f"{mean}, last {w} periods",
+            definition=f"mean{on}, last {w} periods",
         )
         for w in spec.seasonal_windows
     ]
@@ -156,14 +156,14 @@ def _seasonal(spec: TierSpec, scale: str) -> list[Feature]:
             source="seasonal_promo",
             low=0,
             unit=scale,
-            definition=f"{mean} with the target's promotion flag, last {w} periods",
+            definition=f"mean{on} with the target's promotion flag, last {w} periods",
         )
         for w in spec.seasonal_promo_windows
     ]
     if spec.last_year:
         texts = {
             "last_year": f"demand of the same {'week' if weekly else 'weekday'} one year before the target",
-            "last_year_week": f"mean of the {'three weeks' if weekly else 'seven days'} around one year before the target",
+            "last_year_week": f"mean of the {'three weeks' if weekly else 'seven days'} around that of last_year",
             "last_year_change": "last_year_week less the level of the four weeks before last year's origin",
         }
         rows += [Feature(name=n, source="by_horizon", unit=scale, definition=t) for n, t in texts.items()]
@@ -178,10 +178,11 @@ def _calendar(spec: TierSpec) -> list[Feature]:
             _target("day_of_month", "day of the month", "day", 1, 31),
             _target("payday_distance", "days to the nearest 1st or 16th", "days", 0, 8),
         ]
+    begins = " which the target week begins" if spec.grain is Grain.WEEK else ""
     if spec.full_year:  # of less, a month would only name the recent past
-        rows.append(_target("month", "month of the year", "month", 1, 12))
+        rows.append(_target("month", f"month of the year{begins and f' in{begins}'}", "month", 1, 12))
     if spec.last_year or spec.season == 1:
-        rows.append(_target("day_of_year", "day of the year", "day", 1, 366))
+        rows.append(_target("day_of_year", f"day of the year{begins and f' on{begins}'}", "day", 1, 366))
     return rows
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from shelfops_pipeline.contracts.columns import DATE, STORE_ID, Grain
 from shelfops_pipeline.data.keys import days_of, first_day
 from shelfops_pipeline.data.panel import expected_opening
-from shelfops_pipeline.data.quality import ROWS
+from shelfops_pipeline.gate.quality import ROWS
 
 Bools = NDArray[np.bool_]
 

@@ -10,8 +10,8 @@ from shelfops_pipeline.data.aggregate import daily_demand
 from shelfops_pipeline.data.build import build_panel
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.data.source import Reference, Source
-from shelfops_pipeline.data.validation import ValidationResult, check_training_data, validate_transactions
 from shelfops_pipeline.errors import DataError
+from shelfops_pipeline.gate.validation import ValidationResult, check_training_data, validate_transactions
 
 
 @dataclass(frozen=True)

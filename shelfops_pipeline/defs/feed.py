@@ -9,8 +9,8 @@ import pandas as pd
 from shelfops_pipeline.contracts.columns import DATE, STORE_ID, Grain
 from shelfops_pipeline.data.feed import LAST, feed_gaps, silent_periods
 from shelfops_pipeline.data.source import Source
-from shelfops_pipeline.data.watermark import last_over
 from shelfops_pipeline.defs.resources import Retailer, Warehouse
+from shelfops_pipeline.ingestion.watermark import last_over
 from shelfops_pipeline.store.history import rows_per_store
 from shelfops_pipeline.store.ingested import watermark
 

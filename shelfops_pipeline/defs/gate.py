@@ -10,9 +10,11 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from shelfops_pipeline.contracts.columns import FILED, FINGERPRINT, LINE, REASON, SOURCE
-from shelfops_pipeline.data.history import History
-from shelfops_pipeline.data.ingest import ValidatedBlock
-from shelfops_pipeline.data.quality import (
+from shelfops_pipeline.data.source import Source
+from shelfops_pipeline.defs.partitioned import Partitions
+from shelfops_pipeline.errors import DataError
+from shelfops_pipeline.gate.history import History
+from shelfops_pipeline.gate.quality import (
     ACCEPTED,
     BAD,
     PERIOD,
@@ -25,11 +27,9 @@ from shelfops_pipeline.data.quality import (
     describe_bad,
     quality,
 )
-from shelfops_pipeline.data.source import Source
-from shelfops_pipeline.data.sync import first_days, periods_of
-from shelfops_pipeline.data.validation import ORIGINAL
-from shelfops_pipeline.defs.partitioned import Partitions
-from shelfops_pipeline.errors import DataError
+from shelfops_pipeline.gate.validation import ORIGINAL
+from shelfops_pipeline.ingestion.blocks import ValidatedBlock
+from shelfops_pipeline.ingestion.sync import first_days, periods_of
 from shelfops_pipeline.store.history import hour_profile, series_history
 from shelfops_pipeline.store.ingested import reopen_periods
 from shelfops_pipeline.store.quarantine import released, replace_quarantine

@@ -5,7 +5,6 @@ from typing import Any
 
 import dagster as dg
 
-from shelfops_pipeline.data.ingest import RawBlock, read_blocks, validate_blocks
 from shelfops_pipeline.data.source import Reference
 from shelfops_pipeline.defs.gate import Gate
 from shelfops_pipeline.defs.lineage import SAME_ROW, lineage
@@ -13,6 +12,7 @@ from shelfops_pipeline.defs.partitioned import Partitions
 from shelfops_pipeline.defs.partitions import FRESH, ONE_RUN, PERIODS
 from shelfops_pipeline.defs.resources import Retailer, Warehouse
 from shelfops_pipeline.defs.types import RawTransactions
+from shelfops_pipeline.ingestion.blocks import RawBlock, read_blocks, validate_blocks
 
 OWNERS = ["team:data-engineering"]
 """Shown in the UI; a deployment renames the team."""

@@ -7,15 +7,15 @@ import pandas as pd
 
 from shelfops_pipeline.contracts.columns import DATE
 from shelfops_pipeline.data.build import build_panel
-from shelfops_pipeline.data.ingest import demand_of
 from shelfops_pipeline.data.panel import Panel, State
 from shelfops_pipeline.data.source import Reference
-from shelfops_pipeline.data.validation import check_training_data
 from shelfops_pipeline.defs.ingestion import OWNERS
 from shelfops_pipeline.defs.lineage import DEMAND, lineage
 from shelfops_pipeline.defs.partitioned import Partitions
 from shelfops_pipeline.defs.resources import Retailer
 from shelfops_pipeline.defs.types import TrainingData
+from shelfops_pipeline.gate.validation import check_training_data
+from shelfops_pipeline.ingestion.blocks import demand_of
 
 
 @dg.asset(group_name="features", owners=OWNERS, kinds={"pandera"}, io_manager_key="frames", dagster_type=TrainingData)

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.columns import DATE, TS, Grain
-from shelfops_pipeline.data.sync import first_days, periods_of
 from shelfops_pipeline.defs.artifacts import artifact_root
 from shelfops_pipeline.errors import DataError
+from shelfops_pipeline.ingestion.sync import first_days, periods_of
 from shelfops_pipeline.settings import Settings
 
 BLOCK_ROWS: Final = 1_000_000

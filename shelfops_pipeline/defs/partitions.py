@@ -16,7 +16,7 @@ import dagster as dg
 
 from shelfops_pipeline.contracts.columns import Grain
 from shelfops_pipeline.data.mapping import load_mapping
-from shelfops_pipeline.data.sync import periods_between
+from shelfops_pipeline.ingestion.sync import periods_between
 from shelfops_pipeline.settings import Settings
 
 ML_QUEUE: Final = {"dagster-celery/queue": "ml"}

@@ -3,10 +3,10 @@
 import dagster as dg
 
 from shelfops_pipeline.data.source import Live
-from shelfops_pipeline.data.watermark import find_changes
 from shelfops_pipeline.defs.jobs import ingest, partition_range
 from shelfops_pipeline.defs.partitions import first_period
 from shelfops_pipeline.defs.resources import Retailer, Warehouse
+from shelfops_pipeline.ingestion.watermark import find_changes
 
 
 @dg.sensor(

@@ -8,12 +8,12 @@ import dagster as dg
 import pyarrow as pa
 
 from shelfops_pipeline.data.source import Reference
-from shelfops_pipeline.data.warehouse import Loader
 from shelfops_pipeline.defs.ingestion import OWNERS
 from shelfops_pipeline.defs.lineage import STORED_ROW, lineage
 from shelfops_pipeline.defs.partitioned import Partitions
 from shelfops_pipeline.defs.partitions import ONE_RUN, PERIODS
 from shelfops_pipeline.defs.resources import Retailer, Warehouse
+from shelfops_pipeline.ingestion.warehouse import Loader
 from shelfops_pipeline.store.reference import replace_inventory, replace_reference
 
 CHECK: Final = "reconciled"

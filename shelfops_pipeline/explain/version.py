@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.bundle import SHAP_SUMMARY, Manifest
-from shelfops_pipeline.contracts.columns import ON_PROMOTION
+from shelfops_pipeline.contracts.columns import ON_PROMOTION, Grain
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.evaluation.backtest import actuals
 from shelfops_pipeline.explain.importance import feature_importance
@@ -59,7 +59,8 @@ def explain_version(panel: Panel, model: ServedModel, manifest: Manifest, origin
 
     def label(row: int) -> str:
         s = chosen[series[row]]
-        told = f"{panel.store_ids[s]} / {panel.item_ids[s]}, {state.target_dates[step[row]]}"
+        when = f"{'week of ' if panel.grain is Grain.WEEK else ''}{state.target_dates[step[row]]}"
+        told = f"{panel.store_ids[s]} / {panel.item_ids[s]}, {when}"
         seen = actual[open_][row]
         return f"{told}, sold {seen:g}" if np.isfinite(seen) else told
 

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Final
 
 from shelfops_pipeline.contracts.features import Feature
@@ -127,7 +128,7 @@ _THEMES: Final[Mapping[str, str]] = {
     "price": "of the price",
     "promo": "of promotions nearby",
     "holiday": "of holidays nearby",
-    "closures": "of closed days nearby",
+    "closures": "of closures nearby",
     "time of year": "of the time of year",
     "store and item": "of which store and item it is",
 }
@@ -176,6 +177,12 @@ def _against(what: str) -> Callable[[float], str]:
     return say
 
 
+def _time_of_year(day: float) -> str:
+    """Early, mid or late in a month: true of a day and of the week that begins on it, in leap years too."""
+    when = date(2023, 1, 1) + timedelta(days=min(int(day), 365) - 1)
+    return f"{('early', 'mid', 'late')[min((when.day - 1) // 10, 2)]} {calendar.month_name[when.month]}"
+
+
 def _payday(days: float) -> str:
     return "it is payday" if days < 0.5 else f"payday is {amount(days)} days away"
 
@@ -186,7 +193,7 @@ _SPOKEN: Final[Mapping[str, Callable[[float], str]]] = {
     "weekday": lambda v: f"it is {calendar.day_name[int(v)]}",
     "month": lambda v: f"it is {calendar.month_name[int(v)]}",
     "day_of_month": lambda v: f"it is day {int(v)} of the month",
-    "day_of_year": lambda v: f"it is day {int(v)} of the year",
+    "day_of_year": lambda v: f"the time of year is {_time_of_year(v)}",
     "payday_distance": _payday,
     "horizon": lambda v: f"it is {int(v)} periods ahead",
     "price": lambda v: f"the price is {amount(v)}",

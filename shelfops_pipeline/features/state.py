@@ -183,7 +183,7 @@ class StateBuilder:
         spec = self.spec
         same = t + np.arange(1, spec.horizon + 1) - spec.year
         inside = (same >= 0) & (same <= t)
-        around = 3 if spec.season > 1 else 0
+        around = 3 if spec.season > 1 else 1
         point = np.where(inside, self._z[:, np.clip(same, 0, t)], np.nan)
         ends = np.where(inside, np.minimum(same + around, t), -1)
         week = self._level.means(ends, 2 * around + 1)

@@ -23,10 +23,10 @@ from shelfops_pipeline.contracts.columns import (
     Grain,
 )
 from shelfops_pipeline.data.feed import feed_gaps
-from shelfops_pipeline.data.quality import ROWS
 from shelfops_pipeline.data.source import Reference, Source
-from shelfops_pipeline.data.validation import validate_transactions
 from shelfops_pipeline.errors import DataError
+from shelfops_pipeline.gate.quality import ROWS
+from shelfops_pipeline.gate.validation import validate_transactions
 
 _PREVIEW = 5
 

@@ -15,7 +15,7 @@ from shelfops_pipeline.contracts.columns import LINE, SOURCE
 if TYPE_CHECKING:
     import pandas as pd
 
-    from shelfops_pipeline.data.validation import ValidationResult
+    from shelfops_pipeline.gate.validation import ValidationResult
 
 console = Console()
 errors = Console(stderr=True)
@@ -84,7 +84,7 @@ def _number(value: float | None) -> str:
 
 def tell_refused(validation: "ValidationResult") -> None:
     """Say which rows the gate turned away, if any: none is dropped in silence."""
-    from shelfops_pipeline.data.quarantine import ORIGINAL
+    from shelfops_pipeline.gate.quarantine import ORIGINAL
 
     bad, good = validation.quarantined, len(validation.valid)
     if bad.empty:

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from shelfops_pipeline.data.source import Live
 from shelfops_pipeline.data.sources import current_source
-from shelfops_pipeline.data.sync import SyncPlan
 from shelfops_pipeline.errors import ShelfOpsError
+from shelfops_pipeline.ingestion.sync import SyncPlan
 from shelfops_pipeline.services.console import console, step_progress
 from shelfops_pipeline.services.pipeline import Pipeline, Report, open_pipeline, require_directory
 from shelfops_pipeline.settings import Settings
@@ -36,8 +36,8 @@ def run_ingest(settings: Settings, everything: bool) -> None:
 
 def sync(pipeline: Pipeline, report: Report, *, everything: bool = False) -> SyncPlan | None:
     """Ingest what the source says and the warehouse does not; returns what that was, None when there was nothing."""
-    from shelfops_pipeline.data.watermark import find_changes
     from shelfops_pipeline.defs.partitions import first_period
+    from shelfops_pipeline.ingestion.watermark import find_changes
 
     settings = pipeline.settings
     report("", "comparing the source with the warehouse")

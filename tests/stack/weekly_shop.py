@@ -1,7 +1,6 @@
 """A retailer that plans by the week, drawn from a known process: what it sold, what is planned, and what is in stock."""
 
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import holidays

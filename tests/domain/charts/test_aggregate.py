@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shelfops_pipeline.charts.aggregate import errors_by_horizon, period_days, representative_series, scored
+from shelfops_pipeline.charts.aggregate import errors_by_horizon, representative_series, scored
 from shelfops_pipeline.charts.numbers import metric_value, number, percent
-from shelfops_pipeline.charts.theme import shorten, sort_models
+from shelfops_pipeline.charts.theme import model_label, shorten, sort_models
+from shelfops_pipeline.contracts.columns import Grain
 
 
 def test_errors_by_horizon_match_a_plain_loop(forecasts: pd.DataFrame) -> None:
@@ -52,9 +53,10 @@ def test_ids_as_categories_are_accepted(forecasts: pd.DataFrame) -> None:
     assert one == other
 
 
-def test_period_is_the_smallest_step() -> None:
-    assert period_days(pd.Series(pd.to_datetime(["2024-01-01", "2024-01-15", "2024-01-08"]))) == 7
-    assert period_days(pd.Series(pd.to_datetime(["2024-01-01"]))) == 1
+def test_one_week_ahead_is_one_period_also_where_it_is_the_only_date(forecasts_of: Any) -> None:
+    weeks = forecasts_of(days=7, horizon=4, folds=1, series=2)
+    one = weeks[weeks["date"] == weeks["date"].min()]
+    assert errors_by_horizon(one, Grain.WEEK)["horizon"].unique().tolist() == [1]
 
 
 def test_representative_series_are_different(forecasts: pd.DataFrame) -> None:
@@ -92,6 +94,12 @@ def test_long_names_keep_both_ends() -> None:
     assert shorten("a" * 30 + "z" * 30, 20).startswith("aaaa")
     assert shorten("a" * 30 + "z" * 30, 20).endswith("zz")
     assert len(shorten("a" * 30 + "z" * 30, 20)) == 20
+
+
+def test_a_baseline_of_weeks_is_not_named_after_a_weekday() -> None:
+    assert model_label("seasonal_mean") == "Weekday mean"
+    assert model_label("seasonal_mean", Grain.WEEK) == "4-week mean"
+    assert model_label("lstm", Grain.WEEK) == "LSTM"
 
 
 def test_models_come_before_baselines_and_unknown_ones_last() -> None:

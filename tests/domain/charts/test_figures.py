@@ -1,5 +1,6 @@
 """The five charts, as figures: what they show, and what they do with frames that have holes."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from shelfops_pipeline.charts.forecast_vs_actual import forecast_vs_actual
 from shelfops_pipeline.charts.theme import BACKGROUND, FONT, GRID, PRIMARY, use_theme
 from shelfops_pipeline.charts.tier_comparison import tier_comparison
 from shelfops_pipeline.charts.training_summary import training_summary
+from shelfops_pipeline.contracts.columns import Grain
 
 FACTS = {"Version": "v1", "Data set": "simulated", "Series": 12, "Training time": None}
 
@@ -79,9 +81,35 @@ def test_the_histogram_holds_every_error(forecasts: pd.DataFrame) -> None:
 
 
 def test_horizon_boxes_start_at_one_for_weekly_data(forecasts_of: Any) -> None:
-    fig = error_distribution(forecasts_of(days=7, horizon=6))
+    fig = error_distribution(forecasts_of(days=7, horizon=6), Grain.WEEK)
     box = next(t for t in fig.data if t.type == "box")
     assert list(box.x) == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("grain", Grain)
+def test_words_follow_the_grain(forecasts_of: Any, metrics: pd.DataFrame, grain: Grain) -> None:
+    frame = forecasts_of(days=grain.days, horizon=6)
+    figures = [
+        forecast_vs_actual(frame, grain),
+        error_distribution(frame, grain),
+        tier_comparison(metrics, grain),
+        training_summary(frame, metrics, FACTS, grain=grain),
+    ]
+    said = [fig.to_json() for fig in figures]
+    other = Grain.WEEK if grain is Grain.DAY else Grain.DAY
+    for text in said:
+        assert re.search(rf"per {grain}\b", text)
+        assert not re.search(rf"\b{other}s?\b", text.replace("4-week mean", "").replace("13-week mean", ""))
+        assert ("eekday" in text) == (grain is Grain.DAY and text is not said[1])
+
+
+def test_ticks_of_weeks_are_mondays(forecasts_of: Any) -> None:
+    axis = forecast_vs_actual(forecasts_of(days=7, horizon=26), Grain.WEEK).layout.xaxis
+    assert pd.Timestamp(axis.tick0).day_name() == "Monday"
+    weeks = axis.dtick / (7 * 86_400_000)
+    assert weeks == int(weeks)
+    assert 52 / weeks <= 12
+    assert axis.title.text == "Week of"
 
 
 def test_undefined_metrics_are_written_out_and_not_drawn(metrics: pd.DataFrame) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shelfops_pipeline.contracts.columns import Grain
 from shelfops_pipeline.data.aggregate import daily_demand
-from shelfops_pipeline.data.validation import check_training_data
+from shelfops_pipeline.gate.validation import check_training_data
 
 ROW = st.tuples(
     st.integers(0, 40),

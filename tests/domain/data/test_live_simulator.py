@@ -11,8 +11,8 @@ from shelfops_pipeline.data.simulator import Simulator
 from shelfops_pipeline.data.source import Live
 from shelfops_pipeline.data.sources import open_source
 from shelfops_pipeline.data.sources.simulated import Clock, LiveSimulated
-from shelfops_pipeline.data.sync import changes
 from shelfops_pipeline.errors import DataError
+from shelfops_pipeline.ingestion.sync import changes
 from shelfops_pipeline.settings import Settings
 
 FIRST = date(2024, 3, 30)

@@ -14,7 +14,7 @@ from shelfops_pipeline.data.load import load_panel
 from shelfops_pipeline.data.panel import State
 from shelfops_pipeline.data.source import Source
 from shelfops_pipeline.data.stockouts import SUSPECTED_STOCKOUT
-from shelfops_pipeline.data.validation import ValidationResult, check_training_data, validate_transactions
+from shelfops_pipeline.gate.validation import ValidationResult, check_training_data, validate_transactions
 
 pytestmark = pytest.mark.real_data
 Open = Callable[[str], Source]

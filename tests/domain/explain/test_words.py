@@ -27,6 +27,8 @@ def feature(name: str, definition: str = "something", unit: str = "units per per
         (feature("promo"), 0.0, "there is no promotion"),
         (feature("weekday"), 0.0, "it is Monday"),
         (feature("month"), 12.0, "it is December"),
+        (feature("day_of_year"), 1.0, "the time of year is early January"),
+        (feature("day_of_year"), 366.0, "the time of year is late December"),
         (feature("price_to_mean"), 0.8, "the price is 20 % below its usual level"),
         (feature("price_to_last"), 1.0, "the price is the current price"),
         (feature("static_store_id"), 1.0, "store_id is south"),
@@ -67,16 +69,18 @@ def test_themes_keep_the_sum_of_their_features(case: Any) -> None:
         assert [abs(r.units) for r in by_theme] == sorted((abs(r.units) for r in by_theme), reverse=True)
 
 
+@pytest.mark.parametrize("grain", Grain)
 @pytest.mark.parametrize("log", [True, False])
-def test_every_feature_of_both_tiers_can_be_said(log: bool) -> None:
+def test_every_feature_of_both_tiers_can_be_said(log: bool, grain: Grain) -> None:
     for tier in Tier:
         channels = ("open", "on_promotion", "price", "holiday", "temperature")
-        spec = tier_spec(tier, Grain.DAY, 28, 800, channels, ("oil",), ("store_id", "category"))
+        spec = tier_spec(tier, grain, 28, 800, channels, ("oil",), ("store_id", "category"))
         for one in feature_list(spec, log=log):
             for value in (0.0, 1.0, 3.0, math.nan):
                 said = because(one, value, CATEGORIES)
                 assert said
                 assert "nan" not in said
+                assert grain is Grain.DAY or "weekday" not in said
             assert theme_of(one.name)
 
 

@@ -132,9 +132,10 @@ class Oracle:
         for w in spec.seasonal_promo_windows:
             out[f"seasonal_promo_mean_{w}"] = mean([z[i] for i in known(w) if flag(i) == flag(target)])
         if spec.last_year:
-            ago, around = target - spec.year, 3 if spec.season > 1 else 0
+            ago, around = target - spec.year, 3 if spec.season > 1 else 1
             inside = 0 <= ago <= t
-            week = [z[i] for i in range(max(ago - around, 0), ago + around + 1) if isfinite(z[i])] if inside else []
+            near = range(max(ago - around, 0), min(ago + around, t) + 1)
+            week = [z[i] for i in near if isfinite(z[i])] if inside else []
             origin = t - spec.year
             before = mean(self.seen(s, origin, spec.month)) if origin >= 0 else nan
             out["last_year"] = z[ago] if inside else nan

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shelfops_pipeline.data.validation import ValidationResult, validate_transactions
-from tests.domain.data.gate_by_hand import LAST, REFERENCE, RULES, table, validate
+from shelfops_pipeline.gate.validation import ValidationResult, validate_transactions
+from tests.domain.gate.gate_by_hand import LAST, REFERENCE, RULES, table, validate
 
 
 def test_a_bad_row_is_filed_under_its_own_day_or_that_of_the_nearest_row_before_it() -> None:

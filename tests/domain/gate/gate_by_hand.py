@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from shelfops_pipeline.data.source import Reference, RowRules
-from shelfops_pipeline.data.validation import ValidationResult, validate_transactions
+from shelfops_pipeline.gate.validation import ValidationResult, validate_transactions
 
 LAST = date(2024, 3, 1)
 REFERENCE = Reference(

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.columns import FILED, FINGERPRINT, LINE, REASON, SOURCE, TS
 from shelfops_pipeline.contracts.columns import UNREADABLE as UNREADABLE_CELLS
-from shelfops_pipeline.data.reasons import REASONS
-from shelfops_pipeline.data.rows import Rows, unreadable_cells
-from shelfops_pipeline.data.rules import Codes, plausible
+from shelfops_pipeline.gate.reasons import REASONS
+from shelfops_pipeline.gate.rows import Rows, unreadable_cells
+from shelfops_pipeline.gate.rules import Codes, plausible
 
 ORIGINAL: Final = "original"
 QUARANTINE_COLUMNS: Final = (FILED, REASON, SOURCE, LINE, ORIGINAL, FINGERPRINT)

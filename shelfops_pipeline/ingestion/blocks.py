@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from shelfops_pipeline.contracts.columns import Grain
 from shelfops_pipeline.data.aggregate import daily_demand
-from shelfops_pipeline.data.history import History
 from shelfops_pipeline.data.source import Reference, Source
-from shelfops_pipeline.data.validation import ValidationResult, validate_transactions
 from shelfops_pipeline.errors import DataError
+from shelfops_pipeline.gate.history import History
+from shelfops_pipeline.gate.validation import ValidationResult, validate_transactions
 
 BLOCK_ROWS: Final = 1_000_000
 _FIRST_PERIODS: Final = 4

@@ -15,15 +15,15 @@ import pandas as pd
 from pandera.errors import SchemaErrors
 
 from shelfops_pipeline.contracts.columns import FINGERPRINT, ON_PROMOTION, UNIT_PRICE
-from shelfops_pipeline.data.history import History
-from shelfops_pipeline.data.past_rules import mark_by_past
-from shelfops_pipeline.data.quarantine import ORIGINAL, QUARANTINE_COLUMNS, identified, quarantined
-from shelfops_pipeline.data.reasons import REASONS, Reason
-from shelfops_pipeline.data.rows import Mask, Rows, typed
-from shelfops_pipeline.data.rules import Codes, mark_duplicates, row_codes, usable
-from shelfops_pipeline.data.slips import mark_slips
 from shelfops_pipeline.data.source import Reference, RowRules
 from shelfops_pipeline.errors import DataError
+from shelfops_pipeline.gate.history import History
+from shelfops_pipeline.gate.past_rules import mark_by_past
+from shelfops_pipeline.gate.quarantine import ORIGINAL, QUARANTINE_COLUMNS, identified, quarantined
+from shelfops_pipeline.gate.reasons import REASONS, Reason
+from shelfops_pipeline.gate.rows import Mask, Rows, typed
+from shelfops_pipeline.gate.rules import Codes, mark_duplicates, row_codes, usable
+from shelfops_pipeline.gate.slips import mark_slips
 from shelfops_pipeline.schemas.transactions import RawTransactionSchema, TrainingDataSchema
 
 __all__ = [

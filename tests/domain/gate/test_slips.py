@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shelfops_pipeline.data.history import History
 from shelfops_pipeline.data.source import Reference, RowRules
-from shelfops_pipeline.data.validation import ValidationResult, validate_transactions
+from shelfops_pipeline.gate.history import History
+from shelfops_pipeline.gate.validation import ValidationResult, validate_transactions
 
 NOBODY = Reference(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
 DAY = pd.Timestamp("2024-05-06")

@@ -6,8 +6,8 @@ from sqlalchemy import Engine
 
 from shelfops_pipeline.contracts.columns import Grain
 from shelfops_pipeline.data.source import Source
-from shelfops_pipeline.data.sync import SyncPlan, periods_between, plan_sync
 from shelfops_pipeline.errors import DataError
+from shelfops_pipeline.ingestion.sync import SyncPlan, periods_between, plan_sync
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.ingested import period_records
 

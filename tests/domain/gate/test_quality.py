@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from shelfops_pipeline.contracts.columns import Grain
-from shelfops_pipeline.data.quality import QUALITY_COLUMNS, bad_periods, describe_bad, quality
 from shelfops_pipeline.data.source import Reference, RowRules
-from shelfops_pipeline.data.validation import ValidationResult, validate_transactions
+from shelfops_pipeline.gate.quality import QUALITY_COLUMNS, bad_periods, describe_bad, quality
+from shelfops_pipeline.gate.validation import ValidationResult, validate_transactions
 
 STORES = Reference(pd.DataFrame({"store_id": ["s", "t"]}), pd.DataFrame(), pd.DataFrame())
 MONDAY = pd.Timestamp("2024-01-01")

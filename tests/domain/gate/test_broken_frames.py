@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.pandas import range_indexes
 
 from shelfops_pipeline.data.source import Reference, RowRules
-from shelfops_pipeline.data.validation import QUARANTINE_COLUMNS, ValidationResult, validate_transactions
 from shelfops_pipeline.errors import DataError
+from shelfops_pipeline.gate.validation import QUARANTINE_COLUMNS, ValidationResult, validate_transactions
 
 LAST = date(2024, 3, 1)
 REFERENCE = Reference(

@@ -25,9 +25,9 @@ from shelfops_pipeline.contracts.columns import (
     UNREADABLE,
     Grain,
 )
-from shelfops_pipeline.data.ingest import read_blocks
 from shelfops_pipeline.data.keys import first_day
 from shelfops_pipeline.data.source import Reference, Source
+from shelfops_pipeline.ingestion.blocks import read_blocks
 
 PERIOD: Final = "period"
 ROWS: Final = "rows"

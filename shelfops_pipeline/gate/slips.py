@@ -7,11 +7,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.columns import STORE_ID, TS
-from shelfops_pipeline.data.history import HOUR, LINES, History
 from shelfops_pipeline.data.keys import compact
-from shelfops_pipeline.data.reasons import Reason
-from shelfops_pipeline.data.rows import Mask, Rows
-from shelfops_pipeline.data.rules import Codes
+from shelfops_pipeline.gate.history import HOUR, LINES, History
+from shelfops_pipeline.gate.reasons import Reason
+from shelfops_pipeline.gate.rows import Mask, Rows
+from shelfops_pipeline.gate.rules import Codes
 
 _DAY: Final = 86_400_000_000_000  # ns
 _HOUR: Final = _DAY // 24

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from shelfops_pipeline.contracts.columns import ON_PROMOTION, QUANTITY, UNIT_PRICE, Grain
 from shelfops_pipeline.data.source import Reference, Source
-from shelfops_pipeline.data.sync import (
+from shelfops_pipeline.ingestion.sync import (
     CHECKSUM,
     CORRECTED,
     LATE,

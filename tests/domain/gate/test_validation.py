@@ -7,17 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shelfops_pipeline.data.reasons import REASONS
 from shelfops_pipeline.data.simulator import Simulator
 from shelfops_pipeline.data.source import Reference, RowRules
-from shelfops_pipeline.data.validation import (
+from shelfops_pipeline.errors import DataError
+from shelfops_pipeline.gate.reasons import REASONS
+from shelfops_pipeline.gate.validation import (
     QUARANTINE_COLUMNS,
     Reason,
     check_training_data,
     validate_transactions,
 )
-from shelfops_pipeline.errors import DataError
-from tests.domain.data.gate_by_hand import GOOD, LAST, REFERENCE, table, validate
+from tests.domain.gate.gate_by_hand import GOOD, LAST, REFERENCE, table, validate
 
 
 @pytest.mark.parametrize(

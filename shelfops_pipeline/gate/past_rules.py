@@ -13,11 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.columns import ITEM_ID, QUANTITY, STORE_ID, TS
-from shelfops_pipeline.data.history import FIRST_SALE, LARGEST, ROWS, History
 from shelfops_pipeline.data.keys import Ints, compact, days_of
-from shelfops_pipeline.data.reasons import Reason
-from shelfops_pipeline.data.rows import Mask
-from shelfops_pipeline.data.rules import Codes
+from shelfops_pipeline.gate.history import FIRST_SALE, LARGEST, ROWS, History
+from shelfops_pipeline.gate.reasons import Reason
+from shelfops_pipeline.gate.rows import Mask
+from shelfops_pipeline.gate.rules import Codes
 
 FACTOR: Final = 100.0
 """So many times the largest quantity of a series so far is far beyond it: a slip of two digits."""

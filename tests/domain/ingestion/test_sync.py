@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.contracts.columns import Grain
 from shelfops_pipeline.data.source import Reference, RowRules
-from shelfops_pipeline.data.sync import changes, content_checksums, periods_of, plan_sync
+from shelfops_pipeline.ingestion.sync import changes, content_checksums, periods_of, plan_sync
 
 KEY = (c.TS, c.STORE_ID, c.ITEM_ID)
 
@@ -60,7 +60,7 @@ class Feed:
 
 def recorded(feed: Feed) -> dict[date, str]:
     """What a first sync leaves behind."""
-    from shelfops_pipeline.data.sync import rules_digest
+    from shelfops_pipeline.ingestion.sync import rules_digest
 
     sums = content_checksums(feed.frame, feed.grain, salt=rules_digest(feed, feed.reference()))
     return dict(zip(sums["period"].dt.date, sums["checksum"], strict=True))

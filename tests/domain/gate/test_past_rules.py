@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shelfops_pipeline.contracts.columns import Grain
-from shelfops_pipeline.data.history import History
 from shelfops_pipeline.data.keys import days_of, first_day
-from shelfops_pipeline.data.past_rules import COVERED, FACTOR, FEWEST, FLOOR
 from shelfops_pipeline.data.source import Reference, RowRules
-from shelfops_pipeline.data.validation import ValidationResult, validate_transactions
+from shelfops_pipeline.gate.history import History
+from shelfops_pipeline.gate.past_rules import COVERED, FACTOR, FEWEST, FLOOR
+from shelfops_pipeline.gate.validation import ValidationResult, validate_transactions
 
 START = pd.Timestamp("2024-01-01")
 NOBODY = Reference(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())

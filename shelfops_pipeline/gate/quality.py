@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.columns import FILED, ITEM_ID, QUANTITY, REASON, STORE_ID, TS, Grain
 from shelfops_pipeline.data.keys import Ints, compact, days_of, first_day
-from shelfops_pipeline.data.validation import ValidationResult
+from shelfops_pipeline.gate.validation import ValidationResult
 
 PERIOD: Final = "period"
 ROWS: Final = "rows"

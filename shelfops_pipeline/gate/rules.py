@@ -19,9 +19,9 @@ from shelfops_pipeline.contracts.columns import (
     UNIT_PRICE,
 )
 from shelfops_pipeline.data.keys import distinct
-from shelfops_pipeline.data.reasons import Reason
-from shelfops_pipeline.data.rows import LINE_AS_A_WHOLE, Mask, Rows
 from shelfops_pipeline.data.source import Reference, RowRules
+from shelfops_pipeline.gate.reasons import Reason
+from shelfops_pipeline.gate.rows import LINE_AS_A_WHOLE, Mask, Rows
 
 Codes = NDArray[np.int8]
 """[n] the reason of each row (`Reason.code`), 0 for a good one."""

@@ -1,0 +1,1 @@
+"""The row gate: every transaction is accepted, or quarantined with a reason."""

@@ -1,0 +1,1 @@
+"""From a source to stored periods: what changed is found, read in blocks, judged, loaded and compared."""
