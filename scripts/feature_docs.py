@@ -32,6 +32,7 @@ otherwise. A missing value (NaN) means "unknown" and is always valid; it is neve
 - **`base`**, the reference level of the target, is the series' mean for the target's weekday and promotion flag over
   the base window; where the series has none, its mean for the weekday; else its own level, or the level of similar
   series, moved by their weekday pattern. On logarithms the models predict the deviation from it.
+- **Weekly retailers** have no weekdays: what is said of the target's weekday is said of every week there.
 - `NAME` stands for a covariate or attribute of the retailer's own: there is one such feature for each.
 - A feature that needs an input (promotion, price, opening, holidays) exists only where the retailer has that input, and
   a window only where the history is long enough to fill it.

@@ -214,7 +214,7 @@ def _ticks(first: pd.Timestamp, last: pd.Timestamp, grain: Grain) -> dict[str, A
     if grain is Grain.DAY:
         return {}
     weeks = -(-(last - first).days // (7 * _MOST_TICKS))
-    return {"tick0": str(first.date()), "dtick": weeks * 7 * 86_400_000, "title": {"text": "Week of"}}
+    return {"tick0": str(first.date()), "dtick": weeks * 7 * 86_400_000, "hoverformat": "Week of %-d %b %Y"}
 
 
 def _days(dates: pd.Series) -> list[str]:

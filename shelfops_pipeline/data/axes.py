@@ -30,7 +30,7 @@ class Axes:
     @property
     def step(self) -> int:
         """Days in a period."""
-        return 7 if self.grain is Grain.WEEK else 1
+        return self.grain.days
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -49,17 +49,19 @@ class Axes:
 
 
 def axes_of(grain: Grain, demand: pd.DataFrame, reference: Reference) -> Axes:
-    """Every series that was sold or is planned, from the first day of demand to the end of what is known in advance."""
-    step = 7 if grain is Grain.WEEK else 1
+    """Every series that was sold or is planned for later, from the first day of demand to the end of what is known in
+    advance. A plan of the past alone makes no series: what had a price and was never sold is not on sale."""
+    step = grain.days
+    first, last = demand[c.DATE].min(), demand[c.DATE].max()
     ahead = [f for f in reference.covariates if len(f) and bool(f[c.KNOWN_FUTURE].iloc[0])]
-    planned = [f for f in ahead if {c.STORE_ID, c.ITEM_ID} <= set(f.columns)]
+    over = last + pd.Timedelta(days=step)
+    planned = [f[f[c.DATE] >= over] for f in ahead if {c.STORE_ID, c.ITEM_ID} <= set(f.columns)]
     pairs = pd.concat([_pairs(f) for f in (demand, *planned)]).drop_duplicates()
     stores, items = pd.Index(sorted(pairs[c.STORE_ID].unique())), pd.Index(sorted(pairs[c.ITEM_ID].unique()))
     pairs = pairs.sort_values([c.STORE_ID, c.ITEM_ID])
     store_of, item_of = stores.get_indexer(pd.Index(pairs[c.STORE_ID])), items.get_indexer(pd.Index(pairs[c.ITEM_ID]))
     series = np.full((len(stores), len(items)), -1, dtype=np.intp)
     series[store_of, item_of] = np.arange(len(pairs))
-    first, last = demand[c.DATE].min(), demand[c.DATE].max()
     # Where no plan reaches ahead, the calendar does: without future periods there would be no opening hours in them.
     special = reference.calendar[c.DATE].max() if len(reference.calendar) else last
     calendar_end = min(special, last + pd.Timedelta(days=_LONGEST_AHEAD * step))

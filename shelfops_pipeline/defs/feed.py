@@ -40,7 +40,7 @@ def feed_state(source: Source, warehouse: Warehouse) -> tuple[bool, dict[str, An
 @dg.asset_check(
     asset="transactions_table",
     name=CHECK,
-    description="Is no store silent that should have traded in the last four weeks, while the others did?",
+    description="Is no store silent that should have traded in the last four weeks (of weekly data: twelve)?",
 )
 def feed_complete(retailer: Retailer, warehouse: Warehouse) -> dg.AssetCheckResult:
     """Warns of stores whose feed has a gap."""

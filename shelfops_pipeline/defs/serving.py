@@ -61,7 +61,7 @@ def stock_alerts(
     inventory = raw_inventory.latest()
     if inventory is None:
         return dg.MaterializeResult(metadata={"alerts": 0, "why": "the retailer gives no inventory"})
-    level, days = retailer.settings.service_level, 7 if retailer.source.grain is c.Grain.WEEK else 1
+    level, days = retailer.settings.service_level, retailer.source.grain.days
     with warehouse.engine() as engine:
         counts = publish_alerts(engine, retailer.registry, demand_forecasts, inventory, level, days)
     return dg.MaterializeResult(metadata={"alerts": int(np.sum(list(counts.values()))), **counts})

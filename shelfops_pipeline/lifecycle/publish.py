@@ -22,7 +22,6 @@ from shelfops_pipeline.store import writes
 from shelfops_pipeline.store.tables import MODEL_VERSION, PAYLOAD
 
 _KEEP_RELEASES = 2
-_REVIEW_DAYS = 1
 
 
 def champion_manifests(registry: Registry) -> dict[Tier, Manifest]:
@@ -70,14 +69,17 @@ def publish_alerts(
     service_level: float,
     period_days: int,
 ) -> dict[str, int]:
-    """Make the alerts of today's stock and forecasts the release's alerts; returns counts by kind."""
+    """Make the alerts of the latest stock and forecasts the release's alerts; returns counts by kind.
+
+    `inventory` holds the snapshots of the last period. Stock is reviewed once a period, when there is a new forecast.
+    """
     ordered = forecasts.sort_values([c.STORE_ID, c.ITEM_ID, c.DATE])
     keys = ordered[[c.STORE_ID, c.ITEM_ID]].drop_duplicates().reset_index(drop=True)
     shape = (len(keys), len(ordered) // len(keys))
     quantiles = ordered[list(c.QUANTILE_COLUMNS)].to_numpy(np.float32).reshape(*shape, -1)
     demand = Demand(ordered[c.MEAN].to_numpy(np.float32).reshape(shape), quantiles)
     stock = _latest_stock(inventory, keys)
-    plan = plan_orders(demand, stock, service_level, _REVIEW_DAYS, period_days)
+    plan = plan_orders(demand, stock, service_level, period_days, period_days)
     stores, items = keys[c.STORE_ID].to_numpy(np.str_), keys[c.ITEM_ID].to_numpy(np.str_)
     alerts = stock_alerts(stores, items, stock, plan, service_level)
     writes.replace_alerts(engine, _pointer(registry).release, alerts)
@@ -85,10 +87,12 @@ def publish_alerts(
 
 
 def _latest_stock(inventory: pd.DataFrame, keys: pd.DataFrame) -> Stock:
-    """The last snapshot of each series, in the order of `keys`; NaN where a series has none."""
-    latest = inventory[inventory[c.DATE] == inventory[c.DATE].max()]
-    latest = latest.astype({c.STORE_ID: str, c.ITEM_ID: str})
-    joined = keys.astype(str).merge(latest, how="left", on=[c.STORE_ID, c.ITEM_ID])
+    """The last count of each series, in the order of `keys`; NaN where a series has none. Within a week, stores may
+    count on different days."""
+    ids = [c.STORE_ID, c.ITEM_ID]
+    counted = inventory[inventory[c.ON_HAND].notna()].astype(dict.fromkeys(ids, str))
+    latest = counted.sort_values(c.DATE, kind="stable", na_position="first").drop_duplicates(ids, keep="last")
+    joined = keys.astype(str).merge(latest, how="left", on=ids)
     names = (c.ON_HAND, c.ON_ORDER, c.LEAD_TIME_DAYS, c.LEAD_TIME_SD)
     unknown = np.full(len(keys), np.nan)
     return Stock(*(joined[n].to_numpy(np.float64) if n in joined else unknown for n in names))

@@ -91,6 +91,7 @@ class Recipe(BaseModel):
         flat: dict[str, float | int | str | bool | None] = {
             "transform": self.transform,
             "tier": self.spec.tier.value,
+            "grain": self.spec.grain.value,
         }
         flat |= {f"xgboost_{k}": v for k, v in self.xgboost.model_dump().items()}
         flat |= {f"lstm_{k}": v for k, v in self.lstm.model_dump().items()}

@@ -1,8 +1,8 @@
 """Order-up-to levels from the calibrated forecast.
 
 Demand over the protection interval (lead time plus review period) is a distribution, not a sum of point forecasts:
-its mean is the sum of daily means; its variance adds daily variances, their correlation, and the variability of the
-lead time (Silver, Pyke and Thomas 2017, ch. 6).
+its mean is the sum of the periods' means; its variance adds their variances, their correlation, and the variability of
+the lead time (Silver, Pyke and Thomas 2017, ch. 6).
 """
 
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from shelfops_pipeline.contracts.columns import QUANTILES
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-DAY_CORRELATION = 0.3
-"""Correlation of the forecast errors of neighbouring days, falling geometrically with distance: a forecast that is
-low today tends to be low tomorrow. Measured on the simulated retailer, 0.2 to 0.4."""
+ERROR_CORRELATION = 0.3
+"""Correlation of the forecast errors of neighbouring periods, falling geometrically with distance: a forecast that is
+low today tends to be low tomorrow. Measured on simulated retailers: days 0.2 to 0.4, weeks 0.1 to 0.5."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ReorderPlan:
     quantity: Doubles
     """to order now; NaN where the stock is unknown"""
     days_of_supply: Doubles
-    """days that the stock on hand lasts at expected demand, at most the horizon; NaN where unknown"""
+    """whole days that the stock on hand lasts at expected demand, at most the horizon; NaN where unknown"""
     stockout_probability: Doubles
     """that demand over the lead time exceeds the stock on hand and on order; NaN where unknown"""
 
@@ -70,8 +70,7 @@ def plan_orders(
     demand, deviation = demand_over(forecast, lead + review_days / period_days, lead_sd)
     up_to = np.ceil(demand + NormalDist().inv_cdf(service_level) * deviation)
     position = stock.on_hand + stock.on_order
-    cumulative = np.cumsum(forecast.mean, axis=1)
-    lasting = (cumulative <= stock.on_hand[:, None]).sum(axis=1) * period_days
+    lasting = np.floor(periods_of_supply(forecast.mean, stock.on_hand) * period_days + 1e-6)
     return ReorderPlan(
         demand=demand,
         deviation=deviation,
@@ -82,24 +81,36 @@ def plan_orders(
     )
 
 
+def periods_of_supply(mean: Floats, on_hand: Doubles) -> Doubles:
+    """[n] periods until expected demand `mean` [n, H] has used up the stock; a period counts in part, H is the most."""
+    n, H = mean.shape
+    used = np.concatenate([np.zeros((n, 1)), np.cumsum(mean, axis=1, dtype=np.float64)], axis=1)
+    whole = (used[:, 1:] <= on_hand[:, None]).sum(axis=1)
+    row, cut = np.arange(n), np.minimum(whole, H - 1)
+    left, rate = np.clip(on_hand - used[row, cut], 0, None), mean[row, cut]
+    part = np.divide(left, rate, out=np.zeros(n), where=(whole < H) & (rate > 0))
+    return np.asarray(whole + part)
+
+
 def demand_over(forecast: Demand, periods: Doubles, lead_sd: Doubles) -> tuple[Doubles, Doubles]:
     """(mean, standard deviation) of each series' demand over its first `periods` (fractions count in part).
 
     `lead_sd` is the standard deviation of that number. Past the horizon, demand goes on at the horizon's mean rate.
+    Within a period, variance grows in proportion to time: half a week is less sure than half of the week's deviation.
     """
     H = forecast.mean.shape[1]
     share = np.clip(periods[:, None] - np.arange(H), 0, 1)
     beyond = np.maximum(periods / H, 1)
     mean = (forecast.mean * share).sum(axis=1, dtype=np.float64) * beyond
-    daily = daily_deviation(forecast) * share
+    deviation = period_deviation(forecast) * np.sqrt(share)
     distance = np.abs(np.subtract.outer(np.arange(H), np.arange(H)))
-    variance = np.einsum("si,ij,sj->s", daily, DAY_CORRELATION**distance, daily, optimize=True) * beyond
+    variance = np.einsum("si,ij,sj->s", deviation, ERROR_CORRELATION**distance, deviation, optimize=True) * beyond
     rate = mean / np.maximum(periods, 1e-6)
     return mean, np.sqrt(variance + (rate * lead_sd) ** 2)
 
 
-def daily_deviation(forecast: Demand) -> Doubles:
-    """[S, H] standard deviation of daily demand from its central 90 % interval (a normal one is 3.29 wide)."""
+def period_deviation(forecast: Demand) -> Doubles:
+    """[S, H] standard deviation of each period's demand from its central 90 % interval (a normal one is 3.29 wide)."""
     width = NormalDist().inv_cdf(QUANTILES[-1]) - NormalDist().inv_cdf(QUANTILES[0])
     interval = forecast.quantiles[..., -1] - forecast.quantiles[..., 0]
     # Where the interval is all zeros, sales are rare: the Poisson deviation is the least there can be.

@@ -132,7 +132,7 @@ def show_model(settings: Settings, version: str) -> None:
     table = Table(show_header=False)
     table.add_row("folder", str(settings.models / version))
     table.add_row("trained on", f"{manifest.dataset}, {manifest.training_start} to {manifest.training_cutoff}")
-    table.add_row("horizon", f"{manifest.horizon} periods of a {manifest.grain}")
+    table.add_row("horizon", f"{manifest.horizon} {manifest.grain}s")
     table.add_row("features", f"{len(manifest.features)}: {', '.join(f.name for f in manifest.features[:8])}, ...")
     for name, value in manifest.metrics.items():
         table.add_row(name, "undefined" if value is None else f"{value:.4g}")

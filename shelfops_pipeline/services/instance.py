@@ -85,6 +85,8 @@ def fail_dead_runs(instance: "DagsterInstance", *, launcher_gone: bool) -> list[
     from dagster import DagsterRunStatus, RunsFilter
 
     alive = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+    if launcher_gone:
+        alive.append(DagsterRunStatus.NOT_STARTED)
     dead = []
     for run in instance.get_runs(RunsFilter(statuses=alive)):
         if _is_alive(instance, run, otherwise=not launcher_gone):

@@ -64,7 +64,7 @@ def graph(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
             engine.dispose()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def object_store() -> Iterator[str]:
     """An S3 server on loopback, with a bucket; its address goes to clients by the environment, as a user's would."""
     from moto.server import ThreadedMotoServer

@@ -259,7 +259,7 @@ def test_periods_are_open_again_from_the_moment_they_are_judged(warehouse: Engin
 def test_quarantined_rows_keep_their_place_and_those_filed_nowhere_go_to_the_first_period() -> None:
     target = Partitions("validated_transactions", ("2024-01-01", "2024-01-08"), Grain.WEEK)
     frame: dict[str, Any] = {
-        c.FILED: pd.to_datetime(["2024-01-14", None]),
+        c.FILED: np.array(["2024-01-14", "NaT"], dtype="datetime64[ns]"),
         c.SOURCE: ["sales.csv", None],
         c.LINE: pd.array([7, None], dtype="Int64"),
         c.REASON: ["outlier", "missing_id"],

@@ -3,11 +3,12 @@
 One shop for the whole module. Every test edits days of its own, and leaves file and warehouse in agreement.
 """
 
+import os
 import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -16,10 +17,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from shelfops_pipeline.store.embedded import embedded_postgres, remove_embedded
-from shelfops_pipeline.store.engine import open_engine
+from shelfops_pipeline.store.engine import for_database, open_engine
+from tests.conftest import admin
 
-Homes = Callable[..., Path]
 Row = dict[str, Any]
 
 FIRST = datetime(2010, 12, 1, 9)
@@ -77,7 +77,7 @@ class Shop:
     home: Path
     data: Path
     url: str
-    """Of the embedded server, which the module and its commands share."""
+    """Of the warehouse."""
     lines: list[Line] = field(default_factory=list)
 
     def write(self) -> None:
@@ -86,7 +86,7 @@ class Shop:
 
     def call(self, *arguments: str) -> Done:
         given = ("--dataset", "online_retail", "--data", str(self.data))
-        return shelfops(self.home, *arguments, *given)
+        return shelfops(self.home, self.url, *arguments, *given)
 
     def stored(self, query: str) -> list[Row]:
         engine = open_engine(self.url)
@@ -109,10 +109,11 @@ class Shop:
         return Counter(line.reason for line in self.lines if line.reason is not None)
 
 
-def shelfops(home: Path, *arguments: str, **settings: object) -> Done:
+def shelfops(home: Path, url: str, *arguments: str, **settings: object) -> Done:
     """Run the console script in a process of its own."""
-    inherited = {"PATH": "/usr/bin:/bin", "HOME": str(home), "COLUMNS": "120", "SHELFOPS_HOME": str(home)}
-    environment = inherited | {f"SHELFOPS_{name.upper()}": str(value) for name, value in settings.items()}
+    settings |= {"home": home, "database_url": url}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SHELFOPS_")}
+    environment |= {"COLUMNS": "120"} | {f"SHELFOPS_{name.upper()}": str(value) for name, value in settings.items()}
     done = subprocess.run(
         [*COMMAND, *arguments], env=environment, capture_output=True, text=True, timeout=120, check=False
     )
@@ -146,19 +147,18 @@ def dirt(day: int) -> list[Line]:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def shop(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """Twelve days of 30 lines, dirt on three of them; ingested."""
+    admin(postgres_server, "CREATE DATABASE {}", "shop")
     home, data = tmp_path_factory.mktemp("shop"), tmp_path_factory.mktemp("data")
-    with embedded_postgres(home) as url:
-        made = Shop(home, data, url)
-        for day in range(DAYS):
-            made.lines += [Line(sale(day, n)) for n in range(LINES)] + (dirt(day) if day in (1, 5, 9) else [])
-        made.write()
-        done = made.call("ingest")
-        assert done.code == 0, done.err
-        assert done.said.startswith(f"ingested {DAYS} periods, 2010-12-01 to 2010-12-12: no late")
-        yield made
-    remove_embedded(home)
+    made = Shop(home, data, for_database(postgres_server, "shop"))
+    for day in range(DAYS):
+        made.lines += [Line(sale(day, n)) for n in range(LINES)] + (dirt(day) if day in (1, 5, 9) else [])
+    made.write()
+    done = made.call("ingest")
+    assert done.code == 0, done.err
+    assert done.said.startswith(f"ingested {DAYS} periods, 2010-12-01 to 2010-12-12: no late")
+    return made
 
 
 def test_accepted_and_quarantined_add_up_to_the_file_and_twice_is_once(shop: Shop) -> None:
@@ -201,7 +201,7 @@ def fingerprints(shown: Done) -> dict[str, str]:
     return {rest: name for name, rest in rows}
 
 
-def test_refused_lines_are_shown_by_reason_and_day(shop: Shop) -> None:
+def test_refused_lines_are_shown_by_reason_and_day_and_an_unknown_one_is_one_line(shop: Shop) -> None:
     done = shop.call("quarantine", "show", "--reason", "bad_stock_code", "--from", "2010-12-06", "--to", "2010-12-06")
     assert done.said == "bad_stock_code 2"
     assert "online_retail: 2 rows in quarantine" in done.out
@@ -213,6 +213,8 @@ def test_refused_lines_are_shown_by_reason_and_day(shop: Shop) -> None:
     assert "item_id=POST" in done.out
     done = shop.call("quarantine", "show", "--reason", "timezone_slip")
     assert done.said == "online_retail: nothing in quarantine of that kind"
+    unknown = "0123456789ab: is not in quarantine; `shelfops quarantine show` lists what is there"
+    assert shop.call("quarantine", "release", "0123456789ab").problem == f"shelfops: {unknown}"
 
 
 def test_a_released_row_is_accepted_for_good_and_one_that_cannot_be_used_stays(shop: Shop) -> None:
@@ -245,13 +247,6 @@ def release(shop: Shop, day: int, reason: str) -> None:
     shop.lines = [Line(line.written) if line.reason == reason and mark in line.written else line for line in shop.lines]
 
 
-def test_an_unknown_fingerprint_is_one_line_and_releases_nothing(shop: Shop) -> None:
-    done = shop.call("quarantine", "release", "0123456789ab", "--note", "surely")
-    assert done.problem == (
-        "shelfops: 0123456789ab: is not in quarantine; `shelfops quarantine show` lists what is there"
-    )
-
-
 def test_a_day_that_is_mostly_bad_fails_and_is_ingested_when_it_is_repaired(shop: Shop) -> None:
     before, known = shop.transactions(), len(shop.lines)
     for day, unpriced in ((DAYS, 25), (DAYS + 1, 28)):
@@ -271,10 +266,9 @@ def test_a_day_that_is_mostly_bad_fails_and_is_ingested_when_it_is_repaired(shop
     assert done.counts["sum"] == len(shop.lines)
 
 
-def test_a_live_retailer_trades_one_more_day_with_every_ingest(embedded_home: Homes) -> None:
-    home = embedded_home()
+def test_a_live_retailer_trades_one_more_day_with_every_ingest(postgres_url: str, tmp_path: Path) -> None:
     small = {"simulated_live": 1, "simulated_stores": 2, "simulated_items": 6, "simulated_days": 60}
-    first, second = (shelfops(home, "ingest", "--dataset", "simulated", **small) for _ in range(2))
+    first, second = (shelfops(tmp_path, postgres_url, "ingest", "--dataset", "simulated", **small) for _ in range(2))
     assert (first.code, second.code) == (0, 0), first.err + second.err
     assert first.out.startswith("simulated trades on 2024-03-01\n")
     assert "simulated, 2024-01-01 to 2024-03-01" in first.out

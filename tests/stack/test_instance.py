@@ -29,9 +29,11 @@ def home_settings(tmp_path: Path, postgres_url: str) -> Settings:
     return Settings(home=tmp_path, database_url=postgres_url, dagster_database_url=postgres_url)
 
 
-def started_run(instance: dg.DagsterInstance, pid: int | None) -> str:
+def started_run(
+    instance: dg.DagsterInstance, pid: int | None, status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED
+) -> str:
     """A run that says it runs in process `pid`, and is never heard of again."""
-    run = create_run_for_test(instance, run_id=make_new_run_id(), status=dg.DagsterRunStatus.STARTED)
+    run = create_run_for_test(instance, run_id=make_new_run_id(), status=status)
     if pid is not None:
         data = EngineEventData(metadata={"pid": dg.MetadataValue.text(str(pid))})
         instance.report_engine_event("Started process for run", run, data)
@@ -43,10 +45,11 @@ def test_dead_runs_fail_and_living_ones_go_on(home_settings: Settings, postgres_
         instance.event_log_storage.set_concurrency_slots("training", 1)
         dead, living, unknown = (started_run(instance, pid) for pid in (DEAD_PID, os.getpid(), None))
         instance.event_log_storage.claim_concurrency_slot("training", dead, "step")
+        never = started_run(instance, None, dg.DagsterRunStatus.NOT_STARTED)  # killed when it had just been made
         assert fail_dead_runs(instance, launcher_gone=False) == [dead]
-        assert fail_dead_runs(instance, launcher_gone=True) == [unknown]
-        statuses = {r: instance.get_run_by_id(r).status for r in (dead, living, unknown)}  # type: ignore[union-attr]
-        assert statuses[dead] is statuses[unknown] is dg.DagsterRunStatus.FAILURE
+        assert set(fail_dead_runs(instance, launcher_gone=True)) == {unknown, never}
+        statuses = {r: instance.get_run_by_id(r).status for r in (dead, living, unknown, never)}  # type: ignore[union-attr]
+        assert statuses[dead] is statuses[unknown] is statuses[never] is dg.DagsterRunStatus.FAILURE
         assert statuses[living] is dg.DagsterRunStatus.STARTED
         assert instance.event_log_storage.get_concurrency_run_ids() == set()
 

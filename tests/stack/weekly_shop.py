@@ -1,4 +1,4 @@
-"""A retailer that plans by the week, drawn from a known process: what it sold, what is planned, and what is in stock."""
+"""A retailer that plans by the week, drawn from a known process: sales, plans, and stock."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,8 @@ ORDERED_ON = {"L1": (0, 3), "L2": (2,)}
 LEAD_DAYS = (2, 2, 2, 5, 5, 5, 5, 0)
 """Of each item; the last one comes from the next door."""
 SHAPE = (len(STORES), len(ITEMS))
-FAILED = {"weeks": slice(101, 105), "store": 1, "item": 3}
-"""Weeks in which the supplier brought nothing: the shelf is empty from the second of them."""
+UNSUPPLIED = ((slice(101, 105), 1, 3), (slice(148, 151), 5, 4))
+"""(weeks, store, item) in which nothing was ordered: the shelf is empty after a while, or is about to be."""
 Floats = NDArray[np.float64]
 
 MAPPING = """\
@@ -71,14 +71,13 @@ rules: {items_complete: true}
 
 @dataclass(frozen=True)
 class Shop:
-    """What is true of the retailer: [weeks, stores, items] over the history and the weeks after it."""
+    """What is true of the retailer; arrays are [weeks, stores, items] of the history and the weeks after it."""
 
     wanted: Floats
     """What customers came for."""
     sold: Floats
-    empty: Floats
-    """Evenings of the week on which the shelf was empty."""
     stock: pd.DataFrame
+    """Every count: date, store_id, item_id, on_hand, on_order, lead."""
     bad_rows: dict[str, int]
     rows: int
     """Of the sales files, with the bad ones, up to the last whole week."""
@@ -105,8 +104,7 @@ def write_shop(folder: Path) -> Shop:
     stock = _write_stock(folder, on_hand, on_order)
     _write_reference(folder)
     (folder / "shop.yaml").write_text(MAPPING, "utf-8")
-    empty = np.pad((on_hand == 0).astype(np.float64), ((0, days - known), (0, 0), (0, 0)))
-    return Shop(*(_by_week(a) for a in (wanted, sold, empty)), stock, bad, rows)
+    return Shop(_by_week(wanted), _by_week(sold), stock, bad, rows)
 
 
 def _by_week(values: Floats) -> Floats:
@@ -142,8 +140,9 @@ def _trade(wanted: Floats) -> tuple[Floats, Floats, Floats]:
         shelf -= sold[day]
         outstanding = coming[day + 1 :].sum(axis=0)
         need = np.where(orders[day % 7], np.ceil(np.maximum(up_to - shelf - outstanding, 0) / 6) * 6, 0)
-        if FAILED["weeks"].start <= day // 7 < FAILED["weeks"].stop:
-            need[FAILED["store"], FAILED["item"]] = 0
+        for weeks, store, item in UNSUPPLIED:
+            if weeks.start <= day // 7 < weeks.stop:
+                need[store, item] = 0
         for i, wait in enumerate(LEAD_DAYS):
             coming[day + max(wait, 1), :, i] += need[:, i]  # ordered in the evening
         on_hand[day], on_order[day] = shelf, outstanding + need
@@ -164,17 +163,15 @@ def _cells(known: NDArray[np.bool_]) -> list[tuple[int, int, int]]:
 
 def _write_sales(folder: Path, sold: Floats, price: Floats) -> tuple[dict[str, int], int]:
     """A file per year, a row per day, store and item that sold; rows are spoilt by known numbers."""
-    lines = [
-        f"{MONDAY + d};{STORES[s]};{ITEMS[i]};{sold[d, s, i]:.0f};{_amount(price[d, i])}" for d, s, i in _cells(sold > 0)
-    ]
-    inside = sum(d < 7 * WEEKS for d, _, _ in _cells(sold > 0))
+    cells = _cells(sold > 0)
+    lines = [f"{MONDAY + d};{STORES[s]};{ITEMS[i]};{sold[d, s, i]:.0f};{_amount(price[d, i])}" for d, s, i in cells]
+    inside = sum(d < 7 * WEEKS for d, _, _ in cells)
     spoilt = {
         "duplicate_transaction": lines[500:48_500:1200],
         "quantity_not_a_number": [f"{MONDAY + 7 * n};S1;1001;många;9,90" for n in range(3, 12)],
         "unknown_item": [f"{MONDAY + 7 * n};S2;9999;1;9,90" for n in range(3, 9)],
-        "price_negative": [f"{MONDAY + 7 * n};S9;1001;1;-9,90".replace("S9", "S3") for n in range(140, 145)],
+        "price_negative": [f"{MONDAY + 7 * n};S3;1001;1;-9,90" for n in range(140, 145)],
     }
-    # Spoilt rows of one day and series would be duplicates of the good one, which comes first: the reason stays theirs.
     by_year: dict[str, list[str]] = {}
     for line in [*lines, *(line for rows in spoilt.values() for line in rows)]:
         by_year.setdefault(line[:4], []).append(line)
@@ -195,10 +192,11 @@ def _write_plans(folder: Path, promoted: NDArray[np.bool_], price: Floats, regul
 
 
 def _write_stock(folder: Path, on_hand: Floats, on_order: Floats) -> pd.DataFrame:
-    """A count every evening; the deviation of lead times is known of one supplier."""
+    """A count every evening, in the last store none on Sundays; one supplier's lead times are known to vary."""
     day, store, item = (a.ravel() for a in np.indices(on_hand.shape))
     frame = pd.DataFrame({"date": MONDAY + day, "store_id": np.array(STORES)[store], "item_id": np.array(ITEMS)[item]})
     frame = frame.assign(on_hand=on_hand.ravel(), on_order=on_order.ravel(), lead=np.array(LEAD_DAYS)[item])
+    frame = frame[(frame["store_id"] != STORES[-1]) | (frame["date"].dt.dayofweek != 6)]
     rows = [
         f"{d:%Y-%m-%d};{s};{i};{h:.0f};{o:.0f};{w};{'1,5' if w == 5 else ''}"
         for d, s, i, h, o, w in frame.itertuples(index=False)
@@ -212,4 +210,5 @@ def _write_reference(folder: Path) -> None:
     rows = [f"{i};{g};{8 + n},50;{s};6;12" for n, (i, g, s) in enumerate(zip(ITEMS, GROUPS, SUPPLIER, strict=True))]
     _write(folder / "artiklar.csv", "Artikel;Varugrupp;Inköpspris;Leverantör;Kolli;Minst", rows)
     names = {s: ",".join(map(str, days)) for s, days in ORDERED_ON.items()}
-    _write(folder / "leverantorer.csv", "Leverantör;Beställningsdagar;Stopptid", [f"{s};{d};10" for s, d in names.items()])
+    rows = [f"{supplier};{days};10" for supplier, days in names.items()]
+    _write(folder / "leverantorer.csv", "Leverantör;Beställningsdagar;Stopptid", rows)

@@ -135,6 +135,12 @@ def test_an_item_that_is_planned_but_was_never_sold_is_a_series_too() -> None:
     assert states(panel, "a", "y") == ["NOT_LISTED"] * 5 + ["FUTURE"] * 4
 
 
+def test_a_price_of_the_past_alone_makes_no_series() -> None:
+    last = len(DAILY) - 1
+    quoted = known(PRICE, [(n, 3.0) for n in range(last + 1)], store_id=["a"] * (last + 1), item_id=["y"] * (last + 1))
+    assert build({("a", "x"): DAILY}, covariates=[quoted]).item_ids.tolist() == ["x"]
+
+
 def test_a_store_that_is_planned_but_has_never_traded_is_expected_to_open() -> None:
     planned = known(PRICE, [(n, 3.0) for n in range(4, 9)], store_id=["b"] * 5, item_id=["x"] * 5)
     opening = build({("a", "x"): DAILY}, covariates=[planned]).channels[OPEN]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.contracts.columns import Grain
 from shelfops_pipeline.data.source import Reference, RowRules
-from shelfops_pipeline.ingestion.sync import changes, content_checksums, periods_of, plan_sync
+from shelfops_pipeline.ingestion.sync import changes, content_checksums, first_days, periods_of, plan_sync
 
 KEY = (c.TS, c.STORE_ID, c.ITEM_ID)
 
@@ -113,6 +113,42 @@ def test_days_that_the_source_no_longer_has_are_to_be_emptied() -> None:
     plan = plan_sync(gap, old.reference(), recorded(old), lookback=3)
     assert plan is not None
     assert plan.changed == (date(2024, 1, 4),)
+
+
+def test_a_period_that_was_not_ingested_to_the_end_is_taken_up_again_however_long_ago() -> None:
+    feed = Feed(rows(40), incremental=True)
+    known = recorded(feed)
+    del known[date(2024, 1, 5)]
+    plan = plan_sync(feed, feed.reference(), known, lookback=3)
+    assert plan is not None
+    assert plan.changed == (date(2024, 1, 5),)
+
+
+def test_an_unfinished_period_of_which_the_source_has_nothing_any_more_is_to_be_emptied() -> None:
+    feed = Feed(rows(10))
+    known = recorded(feed)
+    del known[date(2024, 1, 5)]
+    gap = Feed(feed.frame[feed.frame[c.TS] != pd.Timestamp("2024-01-05")])
+    plan = plan_sync(gap, feed.reference(), known, lookback=3)
+    assert plan is not None
+    assert plan.changed == (date(2024, 1, 5),)
+    assert plan_sync(gap, feed.reference(), known | {date(2024, 1, 5): None}, lookback=3) is None
+
+
+def test_a_history_of_which_only_the_end_was_ingested_is_completed() -> None:
+    feed = Feed(rows(40), incremental=True)
+    known = {day: text for day, text in recorded(feed).items() if day > date(2024, 1, 30)}
+    plan = plan_sync(feed, feed.reference(), known, lookback=3)
+    assert plan is not None
+    assert (plan.start, plan.end) == (date(2024, 1, 1), date(2024, 1, 30))
+    plan = plan_sync(feed, feed.reference(), known, lookback=3, since=date(2024, 1, 20))
+    assert plan is not None
+    assert (plan.start, plan.end) == (date(2024, 1, 20), date(2024, 1, 30))
+
+
+def test_days_without_a_date_are_in_no_week() -> None:
+    days = np.array(["2024-01-07", "NaT", "2024-01-08"], dtype="datetime64[D]")
+    assert first_days(days, Grain.WEEK).astype(str).tolist() == ["2024-01-01", "NaT", "2024-01-08"]
 
 
 def test_other_rules_are_a_reason_to_judge_again() -> None:

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfops_pipeline.replenishment.reorder import (
-    DAY_CORRELATION,
+    ERROR_CORRELATION,
     Demand,
     ReorderPlan,
     Stock,
-    daily_deviation,
     demand_over,
+    period_deviation,
+    periods_of_supply,
     plan_orders,
 )
 
@@ -46,7 +47,7 @@ def brute(means: list[float], deviations: list[float], periods: float, lead_sd: 
     variance = 0.0
     for i, (a, p) in enumerate(zip(deviations, shares, strict=True)):
         for j, (b, q) in enumerate(zip(deviations, shares, strict=True)):
-            variance += a * p * b * q * DAY_CORRELATION ** abs(i - j)
+            variance += a * b * (p * q) ** 0.5 * ERROR_CORRELATION ** abs(i - j)
     if periods > len(means):
         mean, variance = mean * periods / len(means), variance * periods / len(means)
     return mean, (variance + (mean / periods * lead_sd) ** 2) ** 0.5
@@ -67,15 +68,15 @@ def test_demand_over_an_interval_equals_brute_force(
 
 def test_variance_of_demand_matches_simulated_correlated_days() -> None:
     distance = np.abs(np.subtract.outer(np.arange(H), np.arange(H)))
-    days = np.random.default_rng(0).multivariate_normal(np.full(H, 10), 16 * DAY_CORRELATION**distance, 20_000)
+    days = np.random.default_rng(0).multivariate_normal(np.full(H, 10), 16 * ERROR_CORRELATION**distance, 20_000)
     _, deviation = demand_over(STEADY, np.array([5.0]), np.zeros(1))
     assert deviation[0] == pytest.approx(days[:, :5].sum(axis=1).std(), rel=0.03)
 
 
-def test_daily_deviation_comes_from_the_interval_and_is_at_least_that_of_rare_sales() -> None:
-    assert daily_deviation(STEADY)[0, 0] == pytest.approx(4, rel=1e-4)
+def test_deviation_comes_from_the_interval_and_is_at_least_that_of_rare_sales() -> None:
+    assert period_deviation(STEADY)[0, 0] == pytest.approx(4, rel=1e-4)
     rare = Demand(np.full((1, H), 0.04, np.float32), np.zeros((1, H, 5), np.float32))
-    assert daily_deviation(rare)[0, 0] == pytest.approx(0.2)
+    assert period_deviation(rare)[0, 0] == pytest.approx(0.2)
 
 
 def test_the_order_raises_the_position_to_the_order_up_to_level() -> None:
@@ -150,7 +151,23 @@ def test_weekly_forecasts_cover_lead_times_that_are_given_in_days() -> None:
     weekly = plan(STEADY, stock(lead_time_days=14, lead_time_sd=7, on_hand=25), review=7, period_days=7)
     assert weekly.demand[0] == pytest.approx(30)  # two weeks and one of review
     assert weekly.deviation[0] == pytest.approx(brute([10] * H, [4] * H, 3, 1)[1], rel=1e-4)
-    assert weekly.days_of_supply[0] == 14
+    assert weekly.days_of_supply[0] == 17  # half of the third week
+
+
+def test_a_lead_time_of_days_is_as_uncertain_by_weekly_as_by_daily_forecasts() -> None:
+    days = np.full((1, 28), 10.0)
+    daily = demand_over(forecast(days, 4.0), np.array([3.0]), np.zeros(1))
+    week = demand_over(forecast(days, 4.0), np.array([7.0]), np.zeros(1))
+    weekly = forecast(np.full((1, 4), week[0]), float(week[1][0]))
+    in_weeks = demand_over(weekly, np.array([3 / 7]), np.zeros(1))
+    assert in_weeks[0] == pytest.approx(daily[0])
+    assert in_weeks[1] == pytest.approx(daily[1], rel=0.1)
+
+
+def test_supply_counts_a_part_of_a_period_and_skips_those_without_demand() -> None:
+    mean = np.array([[10, 20, 0, 40]], np.float32)
+    for on_hand, periods in ((-3, 0), (0, 0), (5, 0.5), (10, 1), (20, 1.5), (30, 3), (50, 3.5), (70, 4), (99, 4)):
+        assert periods_of_supply(mean, np.array([float(on_hand)]))[0] == pytest.approx(periods), on_hand
 
 
 def test_series_are_planned_independently_of_each_other() -> None:
