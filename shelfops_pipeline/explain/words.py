@@ -189,7 +189,7 @@ def _payday(days: float) -> str:
 
 _SPOKEN: Final[Mapping[str, Callable[[float], str]]] = {
     "promo": lambda v: "of the promotion" if v > 0.5 else "there is no promotion",
-    "holiday": lambda v: "of the holiday" if v > 0.5 else "it is no holiday",
+    "holiday": lambda v: "of the holiday" if v > 0.5 else "there is no holiday",
     "weekday": lambda v: f"it is {calendar.day_name[int(v)]}",
     "month": lambda v: f"it is {calendar.month_name[int(v)]}",
     "day_of_month": lambda v: f"it is day {int(v)} of the month",

@@ -84,7 +84,9 @@ def test_sqlite_is_read_whole_or_by_period(query: str, lite: Callable[..., Path]
 
 @pytest.mark.parametrize("query", [ALL, PERIOD])
 def test_postgres_is_read_whole_or_by_period(query: str, postgres: str) -> None:
-    check_rows(mapped(postgres, query))
+    source = mapped(postgres, query)
+    assert source.incremental is (":start" in query)
+    check_rows(source)
 
 
 def test_postgres_timestamps_are_turned_to_the_shops_day(postgres: str) -> None:
