@@ -16,6 +16,7 @@ from shelfops_pipeline.contracts.columns import (
     ON_PROMOTION,
     OPEN,
     PRICE,
+    QUANTITY,
     STORE_ID,
     UNIT_PRICE,
     VALUE,
@@ -27,6 +28,7 @@ from shelfops_pipeline.data.mapping import UNTIL, Mapping, Plan, Table
 from shelfops_pipeline.data.sources.cells import Kind
 from shelfops_pipeline.data.sources.mapped_tables import MappedTable
 from shelfops_pipeline.data.tables import between, covariate, joined, sound
+from shelfops_pipeline.data.weeks import mondays
 from shelfops_pipeline.errors import DataError
 
 _KEYS: Final = (DATE, STORE_ID, ITEM_ID)
@@ -56,7 +58,8 @@ def covariates_of(
             planned[name].append(rows)
     for name, column in _SOLD.items():
         if name in planned and column in mapping.transactions.columns:
-            planned[name].append(_history(sold(), name, column, mapping.grain))
+            history = _history(sold(), name, column, mapping.grain)
+            planned[name] = [*(_unsold(rows, history, mapping.grain) for rows in planned[name]), history]
     seen: dict[str, list[pd.DataFrame]] = defaultdict(list)
     for i, table in enumerate(mapping.past):
         rows = _read(table, f"past.{i}", folder, first, last)
@@ -128,8 +131,20 @@ def _history(sold: pd.DataFrame, name: str, column: str, grain: Grain) -> pd.Dat
     rows = sound(sold)
     value = rows[column].to_numpy()
     usable = (value >= 0) & (value <= 1) if name == ON_PROMOTION else value > 0
+    usable &= np.isfinite(rows[QUANTITY].to_numpy())  # else the gate refuses the row
     periods = daily_demand(rows[usable & np.isfinite(value)].reset_index(drop=True), grain)
     return periods[list(_KEYS)].assign(**{VALUE: periods[column]})
+
+
+def _unsold(rows: pd.DataFrame, history: pd.DataFrame, grain: Grain) -> pd.DataFrame:
+    """The plan's rows without the weeks of which the transactions speak: a day's later row counts by itself, but days
+    of a plan would be averaged with the week that was sold."""
+    if grain is Grain.DAY or not set(_KEYS) <= set(rows):
+        return rows
+    ids = [STORE_ID, ITEM_ID]
+    weeks = rows[ids].astype(str).assign(**{DATE: mondays(rows[DATE].to_numpy()).astype("datetime64[ns]")})
+    known = pd.MultiIndex.from_frame(history[[DATE, *ids]].astype(dict.fromkeys(ids, str)))
+    return rows[~pd.MultiIndex.from_frame(weeks[[DATE, *ids]]).isin(known)].reset_index(drop=True)
 
 
 def _covariate(name: str, parts: list[pd.DataFrame], *, known_future: bool) -> pd.DataFrame:

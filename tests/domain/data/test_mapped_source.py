@@ -403,3 +403,21 @@ def test_a_mapping_opens_by_its_file_with_the_data_beside_it(tmp_path: Path, put
     assert source.span() == (date(2024, 2, 1), date(2024, 2, 3))
     with pytest.raises(DataError, match="cannot be read"):
         open_source(str(tmp_path / "nowhere.yaml"), None, Settings())
+
+
+def test_in_a_week_that_was_sold_the_price_of_the_till_counts_and_not_the_plan(
+    shop: Callable[..., Mapped], put: Put
+) -> None:
+    days = pd.date_range("2024-01-01", periods=28)
+    sold = "\n".join(f"{day:%d.%m.%Y};007;K1;1,0;8,00" for day in days)
+    planned = "\n".join(f"{day:%d.%m.%Y};007;K1;10,00" for day in pd.date_range("2024-01-01", periods=42))
+    put("plan.csv", f"Tag;Filiale;Artikel;Preis\n{planned}\n")
+    plan = {"files": "plan.csv", "format": FORM}
+    plan["columns"] = {"date": "Tag", "store_id": "Filiale", "item_id": "Artikel", "price": "Preis"}
+    source = shop(
+        f"Datum;Filiale;Artikel;Menge;Preis\n{sold}\n",
+        columns={"unit_price": "Preis"},
+        grain="week",
+        known_future=[plan],
+    )
+    assert panel_of(source).channels["price"][0].tolist() == [8.0] * 4 + [10.0] * 2
