@@ -5,7 +5,6 @@ from datetime import date, timedelta
 
 import pandas as pd
 
-from shelfops_pipeline.contracts.columns import Grain
 from shelfops_pipeline.data.aggregate import daily_demand
 from shelfops_pipeline.data.build import build_panel
 from shelfops_pipeline.data.panel import Panel
@@ -43,18 +42,20 @@ def panel_from(source: Source, reference: Reference, valid: pd.DataFrame, invent
     return build_panel(source.name, source.grain, source.absence, demand, reference, inventory)
 
 
-def origin_of(panel: Panel, as_of: date | None) -> int:
-    """The last period that is over on the evening of `as_of`; default: the last observed.
+def origin_of(panel: Panel, as_of: date | None, *, weekly_rows: bool = False) -> int:
+    """The last period that is known on the evening of `as_of`; default: the last observed.
 
-    Raises DataError outside the history. A week that `as_of` cuts short is not over: its sales would be of the future.
+    A week of daily rows is known when it is over: what `as_of` cuts off it lies in the future. With `weekly_rows` a
+    week is a row, known with its date. Raises DataError outside the history.
     """
     if as_of is None:
         return panel.n_observed - 1
-    width = 7 if panel.grain is Grain.WEEK else 1
+    width = panel.grain.days
+    needed = 1 if weekly_rows else width
     first, last = panel.dates[0].astype("datetime64[D]").item(), panel.last_observed
     if not first <= as_of <= last + timedelta(days=width - 1):
         raise DataError(f"--as-of {as_of} is outside the history of {panel.dataset}, {first} to {last}")
-    over = ((as_of - first).days + 1) // width - 1
+    over = ((as_of - first).days + 1 - needed) // width
     if over < 0:
         raise DataError(f"--as-of {as_of} is in the first week of {panel.dataset}, which begins on {first}")
     return over

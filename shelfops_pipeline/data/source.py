@@ -97,6 +97,9 @@ class Source(Protocol):
     incremental: bool
     """Can it be asked for some periods at the price of those? A file must be read whole."""
 
+    weekly_rows: bool
+    """Is a row a week's total? Then it is known with the date of its week, which is its first day."""
+
     def span(self) -> tuple[date, date]:
         """First and last date with transactions."""
         ...

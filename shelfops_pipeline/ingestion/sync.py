@@ -81,7 +81,9 @@ def plan_sync(
     first, last = source.span()
     last = last if until is None else min(last, until)
     first = first if since is None else max(first, since)
-    known = {period: text for period, text in recorded.items() if period <= last}
+    # A source that is read whole and ends earlier than it did has withdrawn the rest; others may be behind.
+    end = last if source.incremental else until or date.max
+    known = {period: text for period, text in recorded.items() if period <= end}
     new = [period for period in periods_between(first, last, source.grain) if period not in known]
     if not known:
         return SyncPlan(tuple(new), _named(new, {})) if new else None

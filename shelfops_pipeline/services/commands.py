@@ -54,9 +54,10 @@ def run_forecast(settings: Settings, out: Path, as_of: date | None) -> None:
     require_directory(settings.data, settings.dataset)
     with step_progress(f"forecast {settings.dataset}") as board:
         board.say("loading")
-        loaded = load_panel(_open(settings), settings.max_quarantined_share)
-        panel = loaded.panel
-        panel = panel.as_of(origin_of(panel, as_of), settings.horizon)
+        source = _open(settings)
+        loaded = load_panel(source, settings.max_quarantined_share)
+        origin = origin_of(loaded.panel, as_of, weekly_rows=source.weekly_rows)
+        panel = loaded.panel.as_of(origin, settings.horizon)
         plan = plan_forecast(panel, settings)
         scored = backtest_plan(panel, plan, settings.metric, board.say)
         models = fit_served(panel, plan, scored, board.say)

@@ -10,6 +10,7 @@ from rich.table import Table
 from shelfops_pipeline.data.source import Live
 from shelfops_pipeline.data.sources import current_source
 from shelfops_pipeline.errors import ShelfOpsError
+from shelfops_pipeline.gate.reasons import Reason
 from shelfops_pipeline.ingestion.sync import SyncPlan
 from shelfops_pipeline.services.console import console, step_progress
 from shelfops_pipeline.services.pipeline import Pipeline, Report, open_pipeline, require_directory
@@ -75,6 +76,8 @@ _SHORT = 12  # hexadecimal digits of a fingerprint that are shown, and enough to
 
 def release_rows(settings: Settings, names: Sequence[str], reason: str | None, note: str) -> None:
     """`shelfops quarantine release`: vouch for rows, and judge their periods again."""
+    if reason is not None and reason not in set(Reason):
+        raise ShelfOpsError(f"--reason {reason} is unknown; known: {', '.join(Reason)}")
     dataset = current_source(settings).name
     with open_pipeline(settings) as pipeline, step_progress(f"release {settings.dataset}") as board:
         with pipeline.engine() as engine:

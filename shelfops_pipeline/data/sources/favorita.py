@@ -25,6 +25,7 @@ class Favorita:
     name = "favorita"
     grain = Grain.DAY
     incremental = False
+    weekly_rows = False
     absence: Literal["zero", "missing"] = "missing"  # the official file has a row for every family, sold or not
     rules = RowRules(items_complete=True)
 

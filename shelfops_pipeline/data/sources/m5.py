@@ -62,6 +62,7 @@ class M5:
     name = "m5"
     grain = Grain.DAY
     incremental = False
+    weekly_rows = False
     # An item on sale has a row, sold or not; no row means not on sale.
     absence: Literal["zero", "missing"] = "missing"
     rules = RowRules(items_complete=True)

@@ -83,6 +83,7 @@ class Mapped:
             names={QUANTITY: mapping.quantity_column},
             lenient=True,
         )
+        self.weekly_rows = mapping.transactions.rows == "week"
         self.incremental = self._sold.sql is not None and self._sold.sql.by_period
 
     def span(self) -> tuple[date, date]:

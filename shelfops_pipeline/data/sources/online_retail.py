@@ -53,6 +53,7 @@ class OnlineRetail:
     name = "online_retail"
     grain = Grain.DAY
     incremental = False
+    weekly_rows = False
     absence: Literal["zero", "missing"] = "zero"
     # On 2010-12-22 every fifth line is a stock write-off booked at price 0; other days stay below 8 %.
     rules = RowRules(

@@ -70,6 +70,7 @@ class Rossmann:
     name = "rossmann"
     grain = Grain.DAY
     incremental = False
+    weekly_rows = False
     # 180 stores were being refurbished for half a year and have no rows; all other days do, open or not.
     absence: Literal["zero", "missing"] = "missing"
     rules = RowRules(items_complete=True)

@@ -30,6 +30,7 @@ class Simulated:
     absence: Literal["zero", "missing"] = "zero"
     rules = RowRules(items_complete=True)
     incremental = False
+    weekly_rows = False
 
     def __init__(self, simulator: Simulator) -> None:
         self.simulator = simulator

@@ -62,6 +62,14 @@ def test_a_week_that_as_of_cuts_short_is_not_over(as_of: str, origin: int) -> No
     assert origin_of(panel, date.fromisoformat(as_of)) == origin
 
 
+@pytest.mark.parametrize(
+    ("as_of", "origin"), [("2023-01-02", 0), ("2023-01-08", 0), ("2023-01-09", 1), ("2023-03-06", 9)]
+)
+def test_a_week_that_is_a_row_is_known_with_its_date(as_of: str, origin: int) -> None:
+    panel = difficult_panel(Grain.WEEK, periods=10, future=2)
+    assert origin_of(panel, date.fromisoformat(as_of), weekly_rows=True) == origin
+
+
 @pytest.mark.parametrize("as_of", ["2023-01-01", "2023-01-05", "2023-03-13"])
 def test_as_of_outside_of_the_weeks_is_an_error(as_of: str) -> None:
     panel = difficult_panel(Grain.WEEK, periods=10, future=2)

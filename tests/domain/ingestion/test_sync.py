@@ -37,6 +37,7 @@ class Feed:
     frame: pd.DataFrame
     grain: Grain = Grain.DAY
     incremental: bool = False
+    weekly_rows: bool = False
     rules: RowRules = field(default_factory=RowRules)
     name: str = "feed"
     absence: Any = "zero"
@@ -108,7 +109,10 @@ def test_a_database_is_asked_for_the_look_back_only() -> None:
 def test_days_that_the_source_no_longer_has_are_to_be_emptied() -> None:
     old = Feed(rows(10))
     plan = plan_sync(Feed(rows(7)), old.reference(), recorded(old), lookback=3)
-    assert plan is None  # after the source's last day nothing is known to be wrong
+    assert plan is not None
+    assert plan.changed == (date(2024, 1, 8), date(2024, 1, 9), date(2024, 1, 10))
+    behind = Feed(rows(7), incremental=True)
+    assert plan_sync(behind, old.reference(), recorded(old), lookback=3) is None  # a database may be behind
     gap = Feed(old.frame[old.frame[c.TS] != pd.Timestamp("2024-01-04")])
     plan = plan_sync(gap, old.reference(), recorded(old), lookback=3)
     assert plan is not None
