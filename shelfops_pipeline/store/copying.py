@@ -3,11 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from psycopg import ClientCursor, Connection, sql
+from psycopg import Connection, sql
 from psycopg.errors import DataError as PostgresDataError
-from psycopg.errors import IntegrityError, error_from_result
-from psycopg.pq import ExecStatus
-from psycopg.pq.abc import PGconn
+from psycopg.errors import IntegrityError
 
 from shelfops_pipeline.errors import DataError
 from shelfops_pipeline.store.binary import HEADER, TRAILER, encode
@@ -49,36 +47,17 @@ def copy_out(
 
     Numbers come back bit for bit: PostgreSQL prints doubles so that they read back the same.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL datestyle = 'ISO'; SET LOCAL extra_float_digits = 1")
-    statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv)").format(query)
-    text = ClientCursor(connection).mogrify(statement, parameters)
-    for chunk in _chunks(connection.pgconn, text.encode()):
-        yield from _parsed(chunk, schema)
-
-
-def _chunks(server: PGconn, statement: bytes) -> Iterator[bytearray]:
-    """What the server sends, some megabytes of whole rows at a time.
-
-    By libpq itself, which blocks until a row is there: `Cursor.copy` waits anew for each of them, at twice the cost.
-    """
-    started = server.exec_(statement)
-    if started.status != ExecStatus.COPY_OUT:
-        raise error_from_result(started)
+    cursor = connection.cursor()
+    cursor.execute("SET LOCAL datestyle = 'ISO'; SET LOCAL extra_float_digits = 1")
     pending = bytearray()
-    while True:
-        size, row = server.get_copy_data(0)
-        if size < 0:
-            break
-        pending += row
-        if len(pending) >= BYTES_PER_CHUNK:
-            yield pending
-            pending = bytearray()
-    while (ended := server.get_result()) is not None:
-        if ended.status != ExecStatus.COMMAND_OK:
-            raise error_from_result(ended)
+    with cursor.copy(sql.SQL("COPY ({}) TO STDOUT (FORMAT csv)").format(query), parameters) as copy:
+        for row in copy:  # the protocol sends row by row
+            pending += row
+            if len(pending) >= BYTES_PER_CHUNK:
+                yield from _parsed(pending, schema)
+                pending = bytearray()
     if pending:
-        yield pending
+        yield from _parsed(pending, schema)
 
 
 def _parsed(text: bytearray, schema: "pa.Schema") -> "Iterator[pa.RecordBatch]":
