@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
-from typing import IO, Final, Self
+from typing import IO, Self
 
 import dagster as dg
 import numpy as np
@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from shelfops_pipeline.contracts.columns import DATE, TS, Grain
 from shelfops_pipeline.defs.artifacts import artifact_root
 from shelfops_pipeline.errors import DataError
+from shelfops_pipeline.ingestion.blocks import BLOCK_ROWS
 from shelfops_pipeline.ingestion.sync import first_days, periods_of
 from shelfops_pipeline.settings import Settings
-
-BLOCK_ROWS: Final = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Partitions:
     @property
     def days(self) -> int:
         """Length of one."""
-        return 7 if self.grain is Grain.WEEK else 1
+        return self.grain.days
 
     def at(self, periods: Sequence[date]) -> Self:
         """Some of them."""

@@ -39,7 +39,7 @@ class ValidatedBlock:
 
 def read_blocks(source: Source, periods: Sequence[date], rows: int = BLOCK_ROWS) -> Iterator[RawBlock]:
     """The raw rows of consecutive `periods`, about `rows` at a time."""
-    width = timedelta(days=7 if source.grain is Grain.WEEK else 1)
+    width = timedelta(days=source.grain.days)
     at, size = 0, _FIRST_PERIODS
     while at < len(periods):
         part = periods[at : at + size]

@@ -87,7 +87,7 @@ def plan_sync(
     new = [period for period in periods_between(first, last, source.grain) if period not in known]
     if not known:
         return SyncPlan(tuple(new), _named(new, {})) if new else None
-    width = 7 if source.grain is Grain.WEEK else 1
+    width = source.grain.days
     start = max(known) - timedelta(days=width * lookback) if source.incremental else min(first, *known)
     start = min(start, *new) if new else start
     if since is not None:
