@@ -1,0 +1,1 @@
+"""Hyperparameters: searched on windows that lie before everything that a backtest scores."""
