@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from shelfops_pipeline.contracts.columns import RESERVED_CHANNELS, Grain, Tier
+from shelfops_pipeline.contracts.columns import HOLIDAY_DAYS, RESERVED_CHANNELS, Grain, Tier
 from shelfops_pipeline.contracts.features import Feature, feature_list
 from shelfops_pipeline.contracts.spec import TierSpec, tier_spec
 
@@ -32,7 +32,8 @@ otherwise. A missing value (NaN) means "unknown" and is always valid; it is neve
 - **`base`**, the reference level of the target, is the series' mean for the target's weekday and promotion flag over
   the base window; where the series has none, its mean for the weekday; else its own level, or the level of similar
   series, moved by their weekday pattern. On logarithms the models predict the deviation from it.
-- **Weekly retailers** have no weekdays: what is said of the target's weekday is said of every week there.
+- **Weekly retailers** have no weekdays: what is said of the target's weekday is said of every week there, and a mean on
+  the target's weekday would be the level again, so it is left out.
 - `NAME` stands for a covariate or attribute of the retailer's own: there is one such feature for each.
 - A feature that needs an input (promotion, price, opening, holidays) exists only where the retailer has that input, and
   a window only where the history is long enough to fill it.
@@ -49,7 +50,8 @@ def render() -> str:
 
 def spec(tier: Tier, grain: Grain) -> TierSpec:
     """A tier with every input, and history for every window."""
-    return tier_spec(tier, grain, HORIZON, LONG, (*RESERVED_CHANNELS, ANY), (ANY,), (ANY,))
+    weekly = (HOLIDAY_DAYS,) if grain is Grain.WEEK else ()
+    return tier_spec(tier, grain, HORIZON, LONG, (*RESERVED_CHANNELS, *weekly, ANY), (ANY,), (ANY,))
 
 
 def documented(grain: Grain) -> dict[str, tuple[Feature, list[Tier]]]:

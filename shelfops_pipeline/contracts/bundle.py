@@ -13,7 +13,10 @@ from shelfops_pipeline.contracts.columns import Grain, Status, Tier
 from shelfops_pipeline.contracts.features import Feature
 from shelfops_pipeline.contracts.spec import TierSpec
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+
+MEMBERS: Final = ("xgboost", "lstm")
+"""The members of the ensemble, in the order of every array that has one entry for each."""
 
 MANIFEST: Final = "manifest.json"
 CALIBRATION: Final = "calibration.json"

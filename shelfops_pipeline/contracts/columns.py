@@ -11,6 +11,8 @@ QUANTITY: Final = "quantity"
 UNIT_PRICE: Final = "unit_price"
 ON_PROMOTION: Final = "on_promotion"
 TRANSACTION_ID: Final = "transaction_id"
+CATEGORY: Final = "category"
+"""Attribute of items that says which of them are alike."""
 
 # Long covariate table: one row per (date, scope, name).
 NAME: Final = "name"
@@ -24,6 +26,10 @@ KIND: Final = "kind"
 PRICE: Final = "price"
 OPEN: Final = "open"
 HOLIDAY: Final = "holiday"
+HOLIDAY_DAYS: Final = "holiday_days"
+"""Of weekly data: how many days of the week are holidays. The week itself has the kind of one of them."""
+STORE_TOTAL: Final = "store_total"
+"""Past covariate by store: what the whole store sold, also before its items are known. A history, not a feature."""
 RESERVED_CHANNELS: Final = (OPEN, ON_PROMOTION, PRICE, HOLIDAY)
 
 # Inventory table.
@@ -42,6 +48,15 @@ ORIGIN: Final = "origin"
 MODEL: Final = "model"
 ACTUAL: Final = "y"
 BACKTEST_COLUMNS: Final = (*FORECAST_COLUMNS, ORIGIN, MODEL, ACTUAL)
+
+# Score table: one row per tier, group, model and metric (VALUE is its value).
+TIER: Final = "tier"
+BY: Final = "by"
+GROUP: Final = "group"
+METRIC: Final = "metric"
+COUNT: Final = "n"
+WHY: Final = "why"
+SCORE_COLUMNS: Final = (TIER, BY, GROUP, MODEL, METRIC, VALUE, COUNT, WHY)
 
 # Where a raw row came from, and the quarantine table.
 SOURCE: Final = "source"

@@ -4,7 +4,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shelfops_pipeline.contracts.columns import ON_PROMOTION, Grain, Tier
+from shelfops_pipeline.contracts.columns import CATEGORY, ITEM_ID, ON_PROMOTION, STORE_ID, Grain, Tier
 
 
 class TierSpec(BaseModel):
@@ -39,6 +39,18 @@ class TierSpec(BaseModel):
     past_channels: tuple[str, ...] = Field(description="Channels known only up to the origin")
     static: tuple[str, ...] = Field(description="Static attributes, store_id and item_id included")
 
+    @property
+    def quantile_window(self) -> int:
+        """Periods that quantiles of recent demand are taken of: four weeks, or a quarter of weekly data."""
+        return self.month if self.season > 1 else 13
+
+    @property
+    def like(self) -> tuple[str, ...]:
+        """Attributes by which the cold-start tier looks for similar items and stores; the category is one already."""
+        if self.tier is not Tier.COLD_START:
+            return ()
+        return tuple(name for name in self.static if name not in (STORE_ID, ITEM_ID, CATEGORY))
+
 
 _DAILY: Final = {"short": 7, "month": 28, "lead_in": 28, "season": 7, "year": 364}
 _WEEKLY: Final = {"short": 2, "month": 4, "lead_in": 8, "season": 1, "year": 52}
@@ -68,9 +80,11 @@ def tier_spec(
     full_year = history >= (364 + 28 if daily else 52 + 4)
     long_base = production and has_promo and history >= (2 * 84 if daily else 26)
 
+    month = _DAILY["month"] if daily else _WEEKLY["month"]
+
     def fits(windows: tuple[int, ...]) -> tuple[int, ...]:
-        """Windows that at least half fill, and always the shortest."""
-        return tuple(w for i, w in enumerate(windows) if i == 0 or w <= history)
+        """Windows that history fills, and always the reference window and shorter ones: others are measured by it."""
+        return tuple(w for i, w in enumerate(windows) if i == 0 or w <= max(history, month))
 
     base = (84 if daily else 13) if long_base else (28 if daily else 8)
     seasonal_promo = fits(seasonal_promo) if has_promo else ()

@@ -1,25 +1,24 @@
 """`create_features()`: the training rows of a tier, a bounded random sample of series x origin x horizon."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.bundle import Transform
-from shelfops_pipeline.contracts.columns import Tier
+from shelfops_pipeline.contracts.features import feature_names
 from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.errors import NotEnoughHistoryError
-from shelfops_pipeline.features.state import StateBuilder, forget_history
+from shelfops_pipeline.features.sample import Draw, draw_rows, draw_windows
+from shelfops_pipeline.features.state import StateBuilder
 from shelfops_pipeline.inference.matrix import base_level, model_matrix
-from shelfops_pipeline.inference.sequence import Scales, decoder_inputs, reference, static_inputs
-from shelfops_pipeline.inference.state import SeriesState
+from shelfops_pipeline.inference.sequence import Scales, decoder_inputs, decoder_width, reference, static_inputs
+from shelfops_pipeline.inference.state import Layout, SeriesState
 
 Floats = NDArray[np.float32]
 
-_MOST_ORIGINS = 80
-_FORGET_SHARE = 0.1  # of the cold-start tier's training rows: shown as if the series were new
+_MOST_ORIGINS = 120
 
 
 @dataclass(frozen=True)
@@ -50,103 +49,95 @@ class SequenceWindows:
 
 
 def create_features(
-    panel: Panel, spec: TierSpec, transform: Transform, scales: Scales, max_rows: int, seed: int
+    panel: Panel,
+    spec: TierSpec,
+    transform: Transform,
+    scales: Scales,
+    max_rows: int,
+    seed: int,
+    block: int | None = None,
 ) -> FeatureRows:
     """Training rows whose features were known at their origin and whose demand was observed later.
 
-    Only observed targets are used; closed, unlisted and censored periods have no demand to learn from.
+    Only observed targets are used; closed, unlisted and censored periods have no demand to learn from. Memory is that
+    of the rows and of one block of series (`StateBuilder`), on which the rows do not depend.
     Raises NotEnoughHistoryError when not one row results.
     """
-    builder = StateBuilder(panel, spec, transform, scales)
-    rng = np.random.default_rng(seed)
-    origins = training_origins(panel.n_observed, spec)
-    expected = sum(_targets(panel, t, spec.horizon)[1] for t in origins)
-    share = min(1.0, max_rows / max(expected, 1))
-    series_share = min(1.0, 2 * share)
-    parts: list[FeatureRows] = []
-    for state, rows, origin in _sampled_states(builder, origins, series_share, spec, transform, rng):
-        demand, _ = _targets(panel, origin, spec.horizon)
-        demand = demand[rows]
-        chosen = np.isfinite(demand) & (rng.random(demand.shape) < share / series_share)
-        if chosen.any():
-            series, step = np.nonzero(chosen)
-            parts.append(
-                FeatureRows(
-                    matrix=model_matrix(spec, state)[chosen],
-                    demand=demand[chosen],
-                    base=base_level(spec, state)[chosen],
-                    series=rows[series].astype(np.int32),
-                    origin=np.full(len(series), origin, dtype=np.int32),
-                    horizon=(step + 1).astype(np.int32),
-                )
-            )
-    if not parts:
+    draws = draw_rows(panel, spec, training_origins(panel.n_observed, spec), max_rows, seed)
+    if not draws:
         raise NotEnoughHistoryError(f"{panel.dataset}: no training row; every series is too short or unobserved")
-    return FeatureRows(*(np.concatenate([getattr(p, f) for p in parts]) for f in FeatureRows.__dataclass_fields__))
+    ends = _ends(draws)
+    n = int(ends[-1][-1])
+    matrix = np.empty((n, len(feature_names(spec))), dtype=np.float32)
+    base = np.empty(n, dtype=np.float32)
+    requests = [draw.request for draw in draws]
+    for k, part, state in StateBuilder(panel, spec, transform, scales, block).over(requests):
+        chosen = draws[k].chosen[part]
+        to = slice(ends[k][part.start], ends[k][part.stop])
+        matrix[to] = model_matrix(spec, state)[chosen]
+        base[to] = base_level(spec, state)[chosen]
+    return FeatureRows(matrix, np.concatenate([draw.demand[draw.chosen] for draw in draws]), base, *_labels(draws))
 
 
 def create_windows(
-    panel: Panel, spec: TierSpec, transform: Transform, scales: Scales, max_windows: int, seed: int
+    panel: Panel,
+    spec: TierSpec,
+    transform: Transform,
+    scales: Scales,
+    max_windows: int,
+    seed: int,
+    block: int | None = None,
 ) -> SequenceWindows:
-    """Training windows of the LSTM: a random sample of (series, origin) with at least one observed target."""
-    builder = StateBuilder(panel, spec, transform, scales)
-    rng = np.random.default_rng(seed)
-    origins = training_origins(panel.n_observed, spec)
-    share = min(1.0, max_windows / max(len(origins) * panel.n_series, 1))
-    parts: list[SequenceWindows] = []
-    for state, rows, origin in _sampled_states(builder, origins, share, spec, transform, rng):
-        demand = _targets(panel, origin, spec.horizon)[0][rows]
-        use = np.isfinite(demand).any(axis=1)
-        if use.any():
-            state = state.take(np.flatnonzero(use))
-            parts.append(
-                SequenceWindows(
-                    encoder=state.encoder,
-                    decoder=decoder_inputs(spec, state, transform, scales),
-                    static=static_inputs(spec, state),
-                    target=_relative_target(spec, state, transform, demand[use]),
-                )
-            )
-    if not parts:
+    """Training windows of the LSTM: a random sample of (series, origin) with at least one observed target.
+
+    Raises NotEnoughHistoryError when not one window results.
+    """
+    draws = draw_windows(panel, spec, training_origins(panel.n_observed, spec), max_windows, seed)
+    if not draws:
         raise NotEnoughHistoryError(f"{panel.dataset}: no training window; every series is too short or unobserved")
-    return SequenceWindows(
-        *(np.concatenate([getattr(p, f) for p in parts]) for f in SequenceWindows.__dataclass_fields__)
-    )
+    ends = np.cumsum([0, *(len(draw.request.rows) for draw in draws)])
+    n, H = int(ends[-1]), spec.horizon
+    encoder = np.empty((n, *Layout.of(spec).encoder), dtype=np.float32)
+    decoder = np.empty((n, H, decoder_width(spec)), dtype=np.float32)
+    static = np.empty((n, len(spec.static)), dtype=np.int32)
+    target = np.empty((n, H, 2), dtype=np.float32)
+    requests = [draw.request for draw in draws]
+    for k, part, state in StateBuilder(panel, spec, transform, scales, block).over(requests):
+        to = slice(ends[k] + part.start, ends[k] + part.stop)
+        encoder[to] = state.encoder
+        decoder[to] = decoder_inputs(spec, state, transform, scales)
+        static[to] = static_inputs(spec, state)
+        target[to] = _relative_target(spec, state, transform, draws[k].demand[part])
+    return SequenceWindows(encoder, decoder, static, target)
 
 
 def training_origins(n_observed: int, spec: TierSpec) -> NDArray[np.intp]:
-    """Origins spread evenly over the history, the last ones included: at most 80, the first late enough that the
-    longest window (or two fifths of a short history) is filled."""
+    """Origins spread evenly over the history, the last ones included: about 120, the first late enough that the longest
+    window (or two fifths of a short history) is filled. Never whole seasons apart: with one weekday for all origins a
+    tree could not tell the horizon from the weekday of the target."""
     first = min(max(*spec.level_windows, 3 * spec.season), int(0.4 * n_observed))
     step = max(1, -(-(n_observed - 1 - first) // _MOST_ORIGINS))
+    if spec.season > 1 and step % spec.season == 0:
+        step -= 1
     return np.arange(n_observed - 2, max(first, 1) - 1, -step)[::-1]
 
 
-def _sampled_states(
-    builder: StateBuilder,
-    origins: NDArray[np.intp],
-    share: float,
-    spec: TierSpec,
-    transform: Transform,
-    rng: np.random.Generator,
-) -> Iterator[tuple[SeriesState, NDArray[np.intp], int]]:
-    """For each origin a random sample of series: (their state, their rows in the panel, the origin)."""
-    for origin in origins:
-        rows = np.flatnonzero(rng.random(builder.panel.n_series) < share)
-        if len(rows) == 0:
-            continue
-        state = builder.at(int(origin)).take(rows)
-        if spec.tier is Tier.COLD_START:
-            state = forget_history(state, rng.random(len(rows)) < _FORGET_SHARE, transform)
-        yield state, rows, int(origin)
+def _ends(draws: list[Draw]) -> list[NDArray[np.intp]]:
+    """For each draw, [n + 1] where the rows of each of its series begin in the result."""
+    counts = [draw.chosen.sum(axis=1) for draw in draws]
+    starts = np.cumsum([0, *(int(c.sum()) for c in counts)])
+    return [start + np.concatenate([[0], np.cumsum(c)]) for start, c in zip(starts, counts, strict=False)]
 
 
-def _targets(panel: Panel, origin: int, horizon: int) -> tuple[Floats, int]:
-    """([S, H] demand after the origin, NaN where not observed; number of observed values)."""
-    out = np.full((panel.n_series, horizon), np.nan, dtype=np.float32)
-    end = min(origin + 1 + horizon, panel.n_observed)
-    out[:, : end - origin - 1] = panel.demand[:, origin + 1 : end]
-    return out, int(np.isfinite(out).sum())
+def _labels(draws: list[Draw]) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """(series, origin, horizon) of every row."""
+    series, origin, horizon = [], [], []
+    for draw in draws:
+        at, step = np.nonzero(draw.chosen)
+        series.append(draw.request.rows[at])
+        origin.append(np.full(len(at), draw.request.origin))
+        horizon.append(step + 1)
+    return tuple(np.concatenate(v).astype(np.int32) for v in (series, origin, horizon))  # type: ignore[return-value]
 
 
 def _relative_target(spec: TierSpec, state: SeriesState, transform: Transform, demand: Floats) -> Floats:

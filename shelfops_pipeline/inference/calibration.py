@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfops_pipeline.contracts.bundle import Transform
+from shelfops_pipeline.contracts.bundle import MEMBERS, Transform
 from shelfops_pipeline.contracts.columns import QUANTILES, Metric
 from shelfops_pipeline.inference.state import SeriesState
 
@@ -42,6 +42,8 @@ class Calibration:
     transform: Transform
     integer: bool
     """Demand comes in whole units: quantiles are rounded down to them (see `quantiles`)."""
+    trust: Doubles
+    """[B, M] how far each member is moved towards what its totals' own forecast says: 0 not at all, 1 all the way."""
     weights: Doubles
     """[B, C] weight of XGBoost; the LSTM has the rest."""
     bias: Doubles
@@ -59,6 +61,10 @@ class Calibration:
         """[H] block of each target period; periods past the last block belong to it."""
         block = np.searchsorted(self.blocks, np.arange(1, horizon + 1))
         return np.minimum(block, len(self.blocks) - 1)
+
+    def reconciled(self, members: dict[str, Floats], shift: Floats) -> dict[str, Floats]:
+        """The members, each moved part of the way towards its totals; `shift` [S, M, H] as in `SeriesState`."""
+        return reconciled(members, shift, self.trust, self.block_of(shift.shape[2]))
 
     def blend(self, members: dict[str, Floats], classes: NDArray[np.intp]) -> Floats:
         """[S, H] weighted mean of the members: geometric-like (in log1p) for `log`, arithmetic for `count`."""
@@ -102,10 +108,18 @@ class Calibration:
         raw: dict[str, Any] = json.loads(text)
         if tuple(raw.pop("levels")) != LEVELS:
             raise ValueError("calibration was fitted for other probabilities than this release publishes")
-        arrays = {k: np.array(raw.pop(k), dtype=np.float64) for k in ("weights", "bias", "log_share", "ratios")}
+        arrays = {k: np.array(raw.pop(k), dtype=np.float64) for k in ("trust", "weights", "bias", "log_share", "ratios")}
         if not all(np.isfinite(v).all() for v in arrays.values()):
             raise ValueError("calibration holds numbers that are not finite")
         return cls(blocks=tuple(raw["blocks"]), transform=raw["transform"], integer=raw["integer"], **arrays)
+
+
+def reconciled(
+    members: dict[str, Floats], shift: Floats, trust: Doubles, block: NDArray[np.intp]
+) -> dict[str, Floats]:
+    """Each member [S, H] times exp(trust x shift)."""
+    factors = np.exp(trust[block].T.astype(np.float32) * shift)
+    return {name: members[name] * factors[:, m] for m, name in enumerate(MEMBERS)}
 
 
 def blend(xgboost: Floats, lstm: Floats, weight: Doubles, transform: Transform) -> Floats:

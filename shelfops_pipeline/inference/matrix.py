@@ -3,13 +3,16 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfops_pipeline.contracts.columns import HOLIDAY, ON_PROMOTION, OPEN, PRICE, RESERVED_CHANNELS
+from shelfops_pipeline.contracts.columns import HOLIDAY, HOLIDAY_DAYS, ON_PROMOTION, OPEN, PRICE, RESERVED_CHANNELS
 from shelfops_pipeline.contracts.features import feature_names
 from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.inference import windows
 from shelfops_pipeline.inference.state import SeriesState
 
 Floats = NDArray[np.float32]
+
+_LONG_CLOSURE = 3  # periods; a shop that was shut for longer than a weekend reopens to other demand than it closed on
+_PRICE_CHANGE = 0.01  # average prices of a day move by less without anybody's doing
 
 
 def season_position(spec: TierSpec, dates: NDArray[np.datetime64]) -> NDArray[np.intp]:
@@ -52,12 +55,17 @@ def _by_promo(spec: TierSpec, state: SeriesState, table: Floats) -> Floats:
 
 def model_matrix(spec: TierSpec, state: SeriesState) -> Floats:
     """[S, H, F] the model matrix, columns as in `feature_names(spec)`."""
-    columns = _lookups(spec, state) | _calendar(spec, state) | _channel_features(spec, state)
+    columns = _lookups(spec, state) | target_features(spec, state)
     names = feature_names(spec)
     out = np.empty((state.n_series, spec.horizon, len(names)), dtype=np.float32)
     for j, name in enumerate(names):
         out[:, :, j] = columns[name]
     return out
+
+
+def target_features(spec: TierSpec, state: SeriesState) -> dict[str, Floats]:
+    """[S or 1, H] by name: what the calendar and the known-future channels say of each target period."""
+    return _calendar(spec, state) | _channel_features(spec, state)
 
 
 def _lookups(spec: TierSpec, state: SeriesState) -> dict[str, Floats]:
@@ -100,6 +108,8 @@ def _channel_features(spec: TierSpec, state: SeriesState) -> dict[str, Floats]:
             "promo_next": windows.sum_after(promo, near),
             "promo_ahead": np.broadcast_to(promo[:, -spec.horizon :].mean(1, keepdims=True), promo.shape),
             "since_promo_start": np.minimum(windows.run_length(promo), cap),
+            "since_promo": windows.since(promo, cap),
+            "until_promo": windows.until(promo, cap),
         }
     if HOLIDAY in spec.channels:
         holiday = state.channel(HOLIDAY)
@@ -109,26 +119,42 @@ def _channel_features(spec: TierSpec, state: SeriesState) -> dict[str, Floats]:
             "until_holiday": windows.until(holiday > 0, cap),
         }
     if OPEN in spec.channels:
-        closed = state.channel(OPEN) == 0
-        columns |= {
-            "closed_prev": windows.sum_before(closed, near),
-            "closed_next": windows.sum_after(closed, near),
-            "since_closed": windows.since(closed, cap),
-            "until_closed": windows.until(closed, cap),
-            "closed_run": np.minimum(windows.last_run_length(closed), cap),
-        }
+        columns |= _opening(state.channel(OPEN) == 0, near, cap)
     if PRICE in spec.channels:
-        price = state.channel(PRICE)
-        columns["price"] = price
-        for name in ("mean", "max", "last"):
-            columns[f"price_to_{name}"] = _ratio(price, state.scalar(f"price_{name}")[:, None])
+        columns |= _price(spec, state, cap)
+    if HOLIDAY_DAYS in spec.channels:
+        columns["holiday_days"] = state.channel(HOLIDAY_DAYS)
     for name in spec.channels:
-        if name not in RESERVED_CHANNELS:
+        if name not in (*RESERVED_CHANNELS, HOLIDAY_DAYS):
             values = state.channel(name)
             columns[f"cov_{name}"] = values
             columns[f"cov_{name}_prev"] = windows.mean_before(values, near)
             columns[f"cov_{name}_next"] = windows.mean_after(values, near)
     return {name: values[:, -spec.horizon :] for name, values in columns.items()}
+
+
+def _opening(closed: NDArray[np.bool_], near: int, cap: int) -> dict[str, Floats]:
+    return {
+        "closed_prev": windows.sum_before(closed, near),
+        "closed_next": windows.sum_after(closed, near),
+        "since_closed": windows.since(closed, cap),
+        "until_closed": windows.until(closed, cap),
+        "closed_run": np.minimum(windows.last_run_length(closed), cap),
+        "since_reopening": windows.since(windows.run_length(closed) >= _LONG_CLOSURE, cap),
+    }
+
+
+def _price(spec: TierSpec, state: SeriesState, cap: int) -> dict[str, Floats]:
+    price = state.channel(PRICE)
+    columns = {f"price_to_{k}": _ratio(price, state.scalar(f"price_{k}")[:, None]) for k in ("mean", "max", "last")}
+    to_previous = _ratio(price, windows.previous(price))
+    return columns | {
+        "price": price,
+        "price_to_recent": _ratio(price, windows.mean_before(price, spec.month)),
+        "price_to_previous": to_previous,
+        "discount_depth": 1 - _ratio(price, np.fmax.accumulate(price, axis=1)),
+        "since_price_change": windows.since(np.abs(to_previous - 1) > _PRICE_CHANGE, cap),
+    }
 
 
 def _ratio(values: Floats, reference: Floats) -> Floats:

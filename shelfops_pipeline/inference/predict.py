@@ -1,5 +1,6 @@
 """`predict_demand()`: the one inference function behind the graph, the command line and the API."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -33,21 +34,26 @@ class Members:
     holiday_kinds: tuple[str, ...]
     backend: Backend
 
-    def predict(self, state: SeriesState) -> dict[str, Floats]:
-        """Expected demand by member, [S, H] each, in units; 0 on closed periods."""
-        parts = [self._block(state.take(slice(i, i + _BLOCK))) for i in range(0, state.n_series, _BLOCK)]
-        return {name: np.concatenate([p[name] for p in parts]) for name in ("xgboost", "lstm")}
+    def predict(self, state: SeriesState, names: Sequence[str] = ("xgboost", "lstm")) -> dict[str, Floats]:
+        """Expected demand by member, [S, H] each, in units; 0 on closed periods. Only `names` need be fitted."""
+        parts = [self._block(state.take(slice(i, i + _BLOCK)), names) for i in range(0, state.n_series, _BLOCK)]
+        return {name: np.concatenate([p[name] for p in parts]) for name in names}
 
-    def _block(self, state: SeriesState) -> dict[str, Floats]:
-        closed = state.closed()
+    def _block(self, state: SeriesState, names: Sequence[str]) -> dict[str, Floats]:
+        one = {"xgboost": self._boosted, "lstm": self._recurrent}
+        return {name: np.where(state.closed(), 0, one[name](state)) for name in names}
+
+    def _boosted(self, state: SeriesState) -> Floats:
         rows = model_matrix(self.spec, state)
         margin = self.backend.xgboost(rows.reshape(-1, rows.shape[2])).reshape(rows.shape[:2])
         if self.transform == "log":
             margin = np.expm1(np.maximum(margin + base_level(self.spec, state), 0))
+        return np.maximum(margin, 0)
+
+    def _recurrent(self, state: SeriesState) -> Floats:
         decoder = decoder_inputs(self.spec, state, self.transform, self.channel_scales)
         output = self.backend.lstm(state.encoder, decoder, static_inputs(self.spec, state))
-        lstm = demand_from_output(self.spec, state, self.transform, output)
-        return {"xgboost": np.where(closed, 0, np.maximum(margin, 0)), "lstm": np.where(closed, 0, lstm)}
+        return demand_from_output(self.spec, state, self.transform, output)
 
 
 @dataclass(frozen=True)
@@ -160,6 +166,7 @@ def _calibrated_block(
 ) -> tuple[Floats, Floats, dict[Metric, Floats]]:
     classes = cal.demand_class(state)
     open_ = ~state.closed()
+    members = calibration.reconciled(members, state.shift)
     mean = calibration.mean(calibration.blend(members, classes), classes) * open_
     levels = calibration.levels(mean, classes) * open_[..., None]
     return mean, cal.published(levels), {m: cal.point(levels, mean, m) for m in Metric}

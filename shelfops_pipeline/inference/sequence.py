@@ -1,29 +1,43 @@
 """Inputs of the LSTM: encoder over the past, decoder over the known future, static codes; and its output's meaning."""
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.bundle import Transform
 from shelfops_pipeline.contracts.columns import HOLIDAY, OPEN, PRICE
+from shelfops_pipeline.contracts.features import Feature, feature_list
 from shelfops_pipeline.contracts.spec import TierSpec
-from shelfops_pipeline.inference.matrix import base_level, season_position
+from shelfops_pipeline.inference.matrix import base_level, season_position, target_features
 from shelfops_pipeline.inference.state import SeriesState
 
 Floats = NDArray[np.float32]
 Scales = dict[str, tuple[float, float]]
 
 _CALENDAR = 5
+_DISTANCES = ("since_", "until_")
 _MOST_GROWTH = 0.7  # log units: a count is forecast within a factor of two of the reference (measured on m5)
 _CLIP = 8.0  # standard deviations; keeps one absurd input from saturating the network
 
 
 def decoder_width(spec: TierSpec) -> int:
     """Number of decoder inputs per target period."""
-    return _CALENDAR + 1 + len(spec.seasonal_windows) + (1 if spec.last_year else 0) + len(spec.channels)
+    levels = 1 + len(spec.seasonal_windows) + (1 if spec.last_year else 0)
+    return _CALENDAR + levels + len(spec.channels) + len(_bounded_targets(spec))
+
+
+@cache
+def _bounded_targets(spec: TierSpec) -> tuple[Feature, ...]:
+    """The features of the target period that have a valid range to be scaled by; the horizon is among the calendar."""
+    return tuple(
+        f for f in feature_list(spec, log=True) if f.source == "target" and f.high is not None and f.name != "horizon"
+    )
 
 
 def decoder_inputs(spec: TierSpec, state: SeriesState, transform: Transform, scales: Scales) -> Floats:
-    """[S, H, decoder_width] calendar, levels relative to the series' own scale, and standardised channels."""
+    """[S, H, decoder_width] calendar, levels relative to the series' own scale, standardised channels, and what the
+    model matrix says of the target period, each on 0..1."""
     position = season_position(spec, state.target_dates)
     parts = [*_calendar(spec, state), _relative(base_level(spec, state), state, transform)]
     parts += [
@@ -38,8 +52,18 @@ def decoder_inputs(spec: TierSpec, state: SeriesState, transform: Transform, sca
         parts.append(_relative(state.by_horizon[:, state.layout.by_horizon.index("last_year_week")], state, transform))
     prices = state.scalar("price_mean")
     parts += [channel_input(name, state.channel(name), prices, scales)[:, -spec.horizon :] for name in spec.channels]
+    around = target_features(spec, state)
+    parts += [_unit(feature, around[feature.name]) for feature in _bounded_targets(spec)]
     shape = (state.n_series, spec.horizon)
     return np.stack([np.broadcast_to(p, shape) for p in parts], axis=2).astype(np.float32)
+
+
+def _unit(feature: Feature, values: Floats) -> Floats:
+    """A bounded feature on 0..1; times since and until an event as closeness, since the day before matters most."""
+    low, high = feature.low or 0.0, feature.high or 1.0
+    near = feature.name.startswith(_DISTANCES)
+    unit = np.divide(1, 1 + values) if near else (values - low) / (high - low)
+    return np.where(np.isfinite(unit), unit, 0).astype(np.float32)
 
 
 def channel_input(name: str, values: Floats, price_mean: Floats, scales: Scales) -> Floats:

@@ -7,11 +7,12 @@ changes `channels` only; nothing has to be recomputed from history.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shelfops_pipeline.contracts.bundle import MEMBERS
 from shelfops_pipeline.contracts.columns import OPEN, Grain
 from shelfops_pipeline.contracts.features import feature_list
 from shelfops_pipeline.contracts.spec import TierSpec
@@ -28,6 +29,11 @@ INTERNAL_SCALARS = (
     "price_max",
     "price_last",
 )
+
+
+def _tables(spec: TierSpec) -> tuple[str, ...]:
+    """Means by season position. The base and the LSTM read them even where, as in weekly data, they are no features."""
+    return "category_seasonal", *(f"seasonal_mean_{w}" for w in spec.seasonal_windows)
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class Layout:
 
         return cls(
             scalars=named("scalar") + INTERNAL_SCALARS,
-            seasonal=named("seasonal"),
+            seasonal=_tables(spec),
             seasonal_promo=named("seasonal_promo"),
             by_horizon=named("by_horizon"),
             channels=spec.channels,
@@ -73,6 +79,7 @@ class Layout:
             "by_horizon": (len(self.by_horizon), self.horizon),
             "channels": (len(self.channels), self.window),
             "encoder": self.encoder,
+            "shift": (len(MEMBERS), self.horizon),
         }
 
 
@@ -90,6 +97,8 @@ class SeriesState:
     by_horizon: Floats
     channels: Floats
     encoder: Floats
+    shift: Floats
+    """[S, M, H] log of the forecast of a series' total over the sum of each member's (`models.totals`); 0: none made."""
 
     @property
     def n_series(self) -> int:
@@ -120,6 +129,13 @@ class SeriesState:
         """The state of some of the series."""
         arrays = {name: getattr(self, name)[rows] for name in self.layout.shapes}
         return replace(self, **arrays)
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """The states of several sets of series at one origin as one, in the order given."""
+        shapes = parts[0].layout.shapes
+        arrays: dict[str, Any] = {name: np.concatenate([getattr(p, name) for p in parts]) for name in shapes}
+        return replace(parts[0], **arrays)
 
     def override(self, row: int, changes: Mapping[str, Sequence[tuple[int, float]]]) -> None:
         """Set known-future channels of one series in place: channel -> [(horizon 1..H, value)].

@@ -79,3 +79,11 @@ def last_run_length(event: Bools) -> Floats:
     last = _last(event)
     length = np.take_along_axis(run_length(event), np.maximum(last, 0), axis=1)
     return np.where(last < 0, 0, length).astype(np.float32)
+
+
+def previous(values: Floats) -> Floats:
+    """The last known value before each period; NaN where none is known."""
+    last = _last(np.isfinite(values))
+    before = np.concatenate([np.full((len(values), 1), -1), last[:, :-1]], axis=1)
+    found = np.take_along_axis(values, np.maximum(before, 0), axis=1)
+    return np.where(before < 0, np.float32(np.nan), found)

@@ -1,5 +1,6 @@
 """Training rows and windows: which are made, how many, and what they hold."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from shelfops_pipeline.contracts.features import feature_names
 from shelfops_pipeline.data.panel import Panel, State
 from shelfops_pipeline.errors import NotEnoughHistoryError
 from shelfops_pipeline.features.create import create_features, create_windows, training_origins
-from shelfops_pipeline.features.state import StateBuilder, forget_history
+from shelfops_pipeline.features.state import Request, StateBuilder
 from shelfops_pipeline.inference.matrix import base_level, model_matrix
 from shelfops_pipeline.inference.sequence import reference
 from tests.domain.support import LATE, NEW, REGULAR, difficult_panel, small_spec, spec_for
@@ -80,25 +81,74 @@ def test_about_a_tenth_of_the_cold_start_rows_are_shown_as_new_series(panel: Pan
 
 
 @pytest.mark.parametrize("transform", ["log", "count"])
-def test_a_forgotten_series_looks_like_one_that_never_sold(panel: Panel, transform: Transform) -> None:
+@pytest.mark.parametrize("grain", list(Grain))
+def test_a_forgotten_series_looks_like_one_that_never_sold(grain: Grain, transform: Transform) -> None:
+    """Its own demand is in nothing that is said of it, not even in the level of its store or its category."""
+    panel = difficult_panel(grain, 430 if grain is Grain.DAY else 64)
     spec = spec_for(panel, Tier.COLD_START, H)
     origin = panel.n_observed - 1
-    state = StateBuilder(panel, spec, transform, {}).at(origin)
-    forgotten = forget_history(state, np.arange(panel.n_series) == REGULAR, transform)
+    new = np.arange(panel.n_series) == REGULAR
+    builder = StateBuilder(panel, spec, transform, {})
+    state, forgotten = builder.at(origin), builder.at(origin, new)
     demand, cells = panel.demand.copy(), panel.state.copy()
     demand[REGULAR], cells[REGULAR, : panel.n_observed] = np.nan, State.NOT_LISTED
     never = StateBuilder(replace(panel, demand=demand, state=cells), spec, transform, {}).at(origin)
-    # What the others sell differs, since the two panels do; all that is the series' own must not.
-    likes = ("store_", "item_", "category_", "likes_", "fallback_", "center")
-    own = [i for i, name in enumerate(state.layout.scalars) if not name.startswith(likes)]
-    np.testing.assert_array_equal(forgotten.scalars[REGULAR, own], never.scalars[REGULAR, own])
-    np.testing.assert_array_equal(forgotten.seasonal_promo[REGULAR], never.seasonal_promo[REGULAR])
-    np.testing.assert_array_equal(forgotten.channels[REGULAR], never.channels[REGULAR])
-    np.testing.assert_array_equal(forgotten.encoder[REGULAR], never.encoder[REGULAR])
-    assert forgotten.scalar("fallback_level")[REGULAR] == state.scalar("likes_level")[REGULAR]
-    others = np.arange(panel.n_series) != REGULAR
-    np.testing.assert_array_equal(forgotten.scalars[others], state.scalars[others])
-    np.testing.assert_array_equal(forgotten.encoder[others], state.encoder[others])
+    for name in state.layout.shapes:
+        got, expected, before = (getattr(v, name) for v in (forgotten, never, state))
+        np.testing.assert_allclose(got[REGULAR], expected[REGULAR], rtol=1e-5, atol=1e-6, err_msg=name)
+        np.testing.assert_array_equal(got[~new], before[~new], err_msg=name)
+    assert np.isnan(forgotten.scalar(f"category_level_{spec.month}")[REGULAR])  # the only one of its category here
+    assert np.isfinite(state.scalar(f"category_level_{spec.month}")[REGULAR])
+    assert forgotten.scalar("fallback_level")[REGULAR] == forgotten.scalar("likes_level")[REGULAR]
+
+
+def test_training_rows_of_a_series_shown_as_new_do_not_know_its_demand(panel: Panel) -> None:
+    spec = spec_for(panel, Tier.COLD_START, H)
+    demand = panel.demand.copy()
+    demand[REGULAR] *= 50
+    a, b = (create_features(p, spec, "log", {}, 50_000, seed=1) for p in (panel, replace(panel, demand=demand)))
+    names = feature_names(spec)
+    new = (a.series == REGULAR) & (a.matrix[:, names.index("history")] == 0)
+    assert new.sum() > 20
+    np.testing.assert_allclose(a.matrix[new], b.matrix[new], rtol=1e-4, atol=1e-4)
+    assert not np.allclose(a.demand[new], b.demand[new])
+
+
+@pytest.mark.parametrize("transform", ["log", "count"])
+@pytest.mark.parametrize("tier", list(Tier))
+def test_rows_and_windows_do_not_depend_on_the_size_of_the_blocks(
+    panel: Panel, tier: Tier, transform: Transform
+) -> None:
+    spec = spec_for(panel, tier, H)
+    whole = create_features(panel, spec, transform, {}, 1000, 1), create_windows(panel, spec, transform, {}, 100, 1)
+    rows = create_features(panel, spec, transform, {}, 1000, 1, block=2)
+    windows = create_windows(panel, spec, transform, {}, 100, 1, block=2)
+    for one, other in zip(whole, (rows, windows), strict=True):
+        for name in one.__dataclass_fields__:
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+
+
+def test_memory_does_not_grow_with_the_number_of_series() -> None:
+    panel = difficult_panel(periods=120)
+
+    def peak(copies: int) -> int:
+        many = panel.take(np.tile(np.arange(panel.n_series), copies))
+        spec = spec_for(many, Tier.PRODUCTION, H)
+        tracemalloc.start()
+        create_features(many, spec, "log", {}, 300, 1, 128)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    assert peak(120) < 1.3 * peak(20)
+
+
+def test_requests_out_of_order_are_refused(panel: Panel) -> None:
+    builder = StateBuilder(panel, spec_for(panel, Tier.COLD_START, H), "log", {})
+    request = Request(50, np.array([0]), np.array([False]))
+    for requests in ([replace(request, origin=60), request], [request, request]):
+        with pytest.raises(ValueError, match="in the order of their origins"):
+            next(builder.over(requests))
 
 
 @pytest.mark.parametrize("transform", ["log", "count"])

@@ -31,6 +31,7 @@ def calibration(transform: Transform = "log", integer: bool = True, seed: int = 
         "blocks": BLOCKS,
         "transform": transform,
         "integer": integer,
+        "trust": rng.random((len(BLOCKS), 2)),
         "weights": rng.random(shape),
         "bias": rng.uniform(0.8, 1.3, shape),
         "log_share": np.array([0.1, 0.9, 2.5]),
@@ -60,7 +61,7 @@ def test_a_calibration_survives_json() -> None:
     before = calibration()
     after = Calibration.from_json(before.to_json())
     assert (after.blocks, after.transform, after.integer) == (before.blocks, before.transform, before.integer)
-    for name in ("weights", "bias", "log_share", "ratios"):
+    for name in ("trust", "weights", "bias", "log_share", "ratios"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
     mean, classes = np.full((2, 14), 3.0, np.float32), np.array([0, 4])
     np.testing.assert_array_equal(after.levels(mean, classes), before.levels(mean, classes))

@@ -39,7 +39,14 @@ def model(
     shape = (1, len(CLASSES))
     ratios = np.broadcast_to(np.linspace(0.1, 2.5, len(LEVELS)), (*shape, 1, len(LEVELS)))
     calibration = Calibration(
-        (spec.horizon,), transform, integer, np.full(shape, 0.3), np.full(shape, 1.1), np.array([1.0]), ratios
+        blocks=(spec.horizon,),
+        transform=transform,
+        integer=integer,
+        trust=np.array([[0.5, 1.0]]),
+        weights=np.full(shape, 0.3),
+        bias=np.full(shape, 1.1),
+        log_share=np.array([1.0]),
+        ratios=ratios,
     )
     categories = {} if panel is None else {k: v.categories for k, v in panel.static.items()}
     kinds = () if panel is None else panel.holiday_kinds

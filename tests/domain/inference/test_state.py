@@ -71,7 +71,7 @@ def test_an_override_changes_the_named_cells_and_nothing_else(
         for h, value in values:
             expected[row, spec.channels.index(name), spec.lead_in + h - 1] = value
     np.testing.assert_array_equal(after.channels, expected)
-    for name in ("scalars", "seasonal", "seasonal_promo", "by_horizon", "encoder"):
+    for name in ("scalars", "seasonal", "seasonal_promo", "by_horizon", "encoder", "shift"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
 
 

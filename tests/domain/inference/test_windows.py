@@ -67,6 +67,14 @@ def test_gaps_to_events_equal_a_loop(values: Values, cap: int) -> None:
 
 
 @given(values=channels())
+def test_the_previous_value_is_the_last_known_one_before_each_period(values: Values) -> None:
+    def previous(row: list[float], i: int) -> float:
+        return next((row[j] for j in range(i - 1, -1, -1) if np.isfinite(row[j])), float("nan"))
+
+    np.testing.assert_array_equal(windows.previous(values), looped(values, previous))
+
+
+@given(values=channels())
 def test_run_lengths_equal_a_loop(values: Values) -> None:
     def run(row: list[float], i: int) -> int:
         n = 0

@@ -1,0 +1,84 @@
+"""Which (series, origin, horizon) are trained on: drawn before anything is computed, so that the sample depends on the
+seed and on what was observed alone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shelfops_pipeline.contracts.columns import Tier
+from shelfops_pipeline.contracts.spec import TierSpec
+from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.features.arrays import Bools, Floats
+from shelfops_pipeline.features.recent import cut
+from shelfops_pipeline.features.state import Request
+
+_FORGET_SHARE = 0.1  # of the cold-start tier's training rows: shown as if the series were new
+_BLOCK = 2_048
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The sample at one origin, n series."""
+
+    request: Request
+    demand: Floats
+    """[n, H] after the origin, NaN where not observed"""
+    chosen: Bools
+    """[n, H] the targets in the sample, all of them observed"""
+
+
+def draw_rows(panel: Panel, spec: TierSpec, origins: NDArray[np.intp], max_rows: int, seed: int) -> list[Draw]:
+    """About `max_rows` observed targets, by origin; origins without one are left out."""
+    share = min(1.0, max_rows / max(_targets(panel, origins, spec.horizon), 1))
+    series_share = min(1.0, 2 * share)  # half of a series' targets, so that each origin shows many series
+    rng = np.random.default_rng(seed)
+    draws = []
+    for request in _requests(panel, spec, origins, series_share, rng):
+        demand = _demand(panel, request, spec.horizon)
+        chosen = np.isfinite(demand) & (rng.random(demand.shape) < share / series_share)
+        if chosen.any():
+            draws.append(Draw(request, demand, chosen))
+    return draws
+
+
+def draw_windows(panel: Panel, spec: TierSpec, origins: NDArray[np.intp], max_windows: int, seed: int) -> list[Draw]:
+    """Of about `max_windows` (series, origin), those with an observed target; all of their targets are chosen."""
+    share = min(1.0, max_windows / max(len(origins) * panel.n_series, 1))
+    rng = np.random.default_rng(seed)
+    draws = []
+    for request in _requests(panel, spec, origins, share, rng):
+        demand = _demand(panel, request, spec.horizon)
+        use = np.isfinite(demand).any(axis=1)
+        if use.any():
+            kept = replace(request, rows=request.rows[use], new=request.new[use])
+            draws.append(Draw(kept, demand[use], np.isfinite(demand[use])))
+    return draws
+
+
+def _requests(
+    panel: Panel, spec: TierSpec, origins: NDArray[np.intp], share: float, rng: np.random.Generator
+) -> Iterator[Request]:
+    """For each origin a random sample of series, some of the cold-start tier's to be shown as new."""
+    for origin in origins:
+        rows = np.flatnonzero(rng.random(panel.n_series) < share)
+        if len(rows):
+            cold = spec.tier is Tier.COLD_START
+            new = rng.random(len(rows)) < _FORGET_SHARE if cold else np.zeros(len(rows), dtype=bool)
+            yield Request(int(origin), rows, new)
+
+
+def _targets(panel: Panel, origins: NDArray[np.intp], horizon: int) -> int:
+    """Number of observed targets of all series and origins."""
+    n = panel.n_observed
+    observed = np.zeros(n, dtype=np.int64)
+    for low in range(0, panel.n_series, _BLOCK):
+        observed += np.isfinite(panel.demand[low : low + _BLOCK, :n]).sum(axis=0)
+    before = np.concatenate([[0], np.cumsum(observed)])
+    return int((before[np.minimum(origins + 1 + horizon, n)] - before[origins + 1]).sum())
+
+
+def _demand(panel: Panel, request: Request, horizon: int) -> Floats:
+    """[n, H] demand after the origin, NaN where not observed."""
+    return cut(panel.demand[:, : panel.n_observed], request.rows, request.origin + 1, request.origin + 1 + horizon)
