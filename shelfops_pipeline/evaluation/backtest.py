@@ -17,11 +17,12 @@ from shelfops_pipeline.contracts.columns import Metric, Tier
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.evaluation.baselines import BaselineHistory
 from shelfops_pipeline.features.state import StateBuilder
-from shelfops_pipeline.inference.calibration import Calibration
+from shelfops_pipeline.inference.calibration import Calibration, demand_class
 from shelfops_pipeline.inference.predict import Forecast, calibrated
 from shelfops_pipeline.models.calibrate import FoldForecast, fit_calibration, horizon_blocks
 from shelfops_pipeline.models.fit import Progress, fit_members, quiet
 from shelfops_pipeline.models.recipe import Recipe
+from shelfops_pipeline.models.totals import Totals
 
 Floats = NDArray[np.float32]
 
@@ -40,10 +41,18 @@ class ScoredFold:
     """the calibrated ensemble"""
     history: NDArray[np.int32]
     """[S] observed periods of each series at the origin"""
+    classes: NDArray[np.intp]
+    """[S] demand class of each series at the origin: an index into inference.calibration.CLASSES"""
 
     def take(self, rows: NDArray[np.intp]) -> Self:
         """The fold of some of the series."""
-        return replace(self, actual=self.actual[rows], forecast=self.forecast.take(rows), history=self.history[rows])
+        return replace(
+            self,
+            actual=self.actual[rows],
+            forecast=self.forecast.take(rows),
+            history=self.history[rows],
+            classes=self.classes[rows],
+        )
 
 
 @dataclass(frozen=True)
@@ -91,10 +100,11 @@ def run_backtest(
     raw: dict[Tier, list[FoldForecast]] = {tier: [] for tier in recipes}
     baselines: list[Baselines] = []
     for k, origin in enumerate(origins, start=1):
+        spec = next(iter(recipes.values())).spec
+        totals = Totals.of(panel.as_of(origin, spec.horizon), spec.horizon)
         for tier, recipe in recipes.items():
             progress(f"fold {k} of {len(origins)}, {tier}")
-            raw[tier].append(forecast_fold(panel, recipe, origin))
-        spec = next(iter(recipes.values())).spec
+            raw[tier].append(forecast_fold(panel, recipe, origin, totals))
         history = BaselineHistory(panel.as_of(origin, spec.horizon), spec.season)
         baselines.append(Baselines(history.forecast(origin, spec.horizon), history.naive_error(origin)))
     return Backtest(
@@ -106,13 +116,17 @@ def run_backtest(
     )
 
 
-def forecast_fold(panel: Panel, recipe: Recipe, origin: int) -> FoldForecast:
-    """Refit the members on what was known at the origin and forecast the horizon after it."""
+def forecast_fold(panel: Panel, recipe: Recipe, origin: int, totals: Totals | None = None) -> FoldForecast:
+    """Refit the members on what was known at the origin and forecast the horizon after it; `totals` as known then."""
     spec = recipe.spec
     known = panel.as_of(origin, spec.horizon)
     members = fit_members(known, recipe)
     state = StateBuilder(known, spec, recipe.transform, members.channel_scales).at(origin)
-    return FoldForecast(origin, state, members.predict(state), actuals(panel, origin, spec.horizon))
+    forecasts, actual = members.predict(state), actuals(panel, origin, spec.horizon)
+    if totals is None:
+        return FoldForecast(origin, state, forecasts, actual)
+    state = replace(state, shift=totals.shifts(forecasts))
+    return FoldForecast(origin, state, forecasts, actual, totals.groups)
 
 
 def actuals(panel: Panel, origin: int, horizon: int) -> Floats:
@@ -139,7 +153,8 @@ def score_folds(panel: Panel, folds: Sequence[FoldForecast], recipe: Recipe, met
         forecast = _calibrated_apart(fold, earlier, folds, recipe, metric)
         history = observed[:, : fold.origin + 1].sum(axis=1).astype(np.int32)
         day = str(panel.dates[fold.origin].astype("datetime64[D]"))
-        scored.append(ScoredFold(fold.origin, day, forecast.dates, fold.actual, forecast, history))
+        classes = demand_class(fold.state)
+        scored.append(ScoredFold(fold.origin, day, forecast.dates, fold.actual, forecast, history, classes))
     return scored
 
 

@@ -58,6 +58,7 @@ def _arrays(fold: ScoredFold) -> dict[str, Any]:
         "dates": fold.dates,
         "actual": fold.actual,
         "history": fold.history,
+        "classes": fold.classes,
         "mean": forecast.mean,
         "point": forecast.point,
         "quantiles": forecast.quantiles,
@@ -83,4 +84,5 @@ def _fold(folder: Path, tier: Tier, k: int, index: dict[str, Any]) -> ScoredFold
             actual=arrays["actual"],
             forecast=forecast,
             history=arrays["history"],
+            classes=arrays["classes"],
         )

@@ -7,91 +7,39 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts import columns as c
-from shelfops_pipeline.contracts.columns import Metric, Tier
+from shelfops_pipeline.contracts.columns import BY, COUNT, GROUP, METRIC, TIER, WHY, Tier
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.data.tables import coded
-from shelfops_pipeline.evaluation import metrics as m
 from shelfops_pipeline.evaluation.backtest import Backtest, ScoredFold
-from shelfops_pipeline.inference.predict import Forecast
+from shelfops_pipeline.evaluation.groups import ALL, BY_ORIGIN
+from shelfops_pipeline.evaluation.scores import ENSEMBLE, SERVED, scores_table
+from shelfops_pipeline.evaluation.served import served_fold
 
 Floats = NDArray[np.float32]
 
-ENSEMBLE = "ensemble"
-MEMBERS = ("xgboost", "lstm")
-ALL_FOLDS = "all"
-_MEDIAN = c.QUANTILES.index(0.5)
+ALL_FOLDS = ALL
 
 
 def metrics_table(backtest: Backtest) -> pd.DataFrame:
-    """(tier, model, origin, metric, value, n, why): every model and baseline on identical rows, per fold and over all.
+    """(tier, model, origin, metric, value, n, why): the scores of every model and baseline per fold and over all.
 
-    Each metric of the ensemble is scored on the column that it defines: mae, mape, wape and mase on the median, rmse
-    and bias on the mean, rmsle and rmspe on their own optimal points, pinball and coverage on the quantiles.
+    `origin` is a fold's date, or `all`. See `scores_table`, of which this is a part.
     """
-    rows: list[dict[str, object]] = []
-    for tier, folds in backtest.folds.items():
-        names = (ENSEMBLE, *MEMBERS, *backtest.baselines[0].forecasts)
-        for name in names:
-            per_fold = [_columns(backtest, tier, k, name) for k in range(len(folds))]
-            labels = [f.origin_date for f in folds]
-            for label, indices in [
-                *((label, [k]) for k, label in enumerate(labels)),
-                (ALL_FOLDS, list(range(len(folds)))),
-            ]:
-                actual = np.concatenate([folds[k].actual for k in indices])
-                scale = np.concatenate([backtest.baselines[k].naive_error for k in indices])
-                joined = {key: np.concatenate([per_fold[k][key] for k in indices]) for key in per_fold[0]}
-                rows += [
-                    {
-                        "tier": tier.value,
-                        "model": name,
-                        "origin": label,
-                        "metric": metric,
-                        "value": s.value,
-                        "n": s.n,
-                        "why": s.why,
-                    }
-                    for metric, s in score(actual, joined, scale).items()
-                ]
-    return pd.DataFrame(rows)
+    return per_fold(scores_table(backtest))
 
 
-def score(actual: Floats, forecast: dict[str, Floats], scale: Floats) -> dict[str, m.Score]:
-    """All metrics of one model. `forecast` has a [S, H] array per metric column, and `quantiles` [S, H, 5] if any."""
-    out = {
-        "mae": m.mae(actual, forecast["mae"]),
-        "wape": m.wape(actual, forecast["mae"]),
-        "mape": m.mape(actual, forecast["mae"]),
-        "mase": m.mase(actual, forecast["mae"], scale),
-        "rmse": m.rmse(actual, forecast["rmse"]),
-        "bias": m.bias(actual, forecast["rmse"]),
-        "rmsle": m.rmsle(actual, forecast["rmsle"]),
-        "rmspe": m.rmspe(actual, forecast["rmspe"]),
-    }
-    if "quantiles" in forecast:
-        q = forecast["quantiles"]
-        losses = [m.pinball(actual, q[..., i], level) for i, level in enumerate(c.QUANTILES)]
-        out["pinball"] = m.Score(float(np.mean([s.value for s in losses])), losses[0].n, losses[0].why)
-        out["coverage_90"] = m.coverage(actual, q[..., 0], q[..., -1])
-        for i, column in enumerate(c.QUANTILE_COLUMNS):
-            below, at_or_below = m.hit_rates(actual, q[..., i])
-            out |= {f"below_{column}": below, f"at_or_below_{column}": at_or_below}
-    return out
+def per_fold(scores: pd.DataFrame) -> pd.DataFrame:
+    """The `metrics_table` within a table of scores."""
+    own = scores[scores[BY].isin([ALL, BY_ORIGIN]) & (scores[TIER] != SERVED)]
+    own = own.rename(columns={GROUP: c.ORIGIN}).reset_index(drop=True)
+    return own[[TIER, c.MODEL, c.ORIGIN, METRIC, c.VALUE, COUNT, WHY]]
 
 
 def headline(table: pd.DataFrame, tier: Tier, model: str = ENSEMBLE) -> dict[str, float | None]:
-    """Metrics over all folds of one model; None where undefined."""
-    chosen = table[(table["tier"] == tier.value) & (table["model"] == model) & (table["origin"] == ALL_FOLDS)]
-    values = zip(chosen["metric"], chosen["value"], strict=True)
+    """Metrics over all folds of one model, of a `metrics_table`; None where undefined."""
+    chosen = table[(table[TIER] == tier.value) & (table[c.MODEL] == model) & (table[c.ORIGIN] == ALL_FOLDS)]
+    values = zip(chosen[METRIC], chosen[c.VALUE], strict=True)
     return {name: None if np.isnan(v) else float(v) for name, v in values}
-
-
-def _columns(backtest: Backtest, tier: Tier, fold: int, name: str) -> dict[str, Floats]:
-    forecast = backtest.folds[tier][fold].forecast
-    if name == ENSEMBLE:
-        return {metric.value: forecast.points[metric] for metric in Metric} | {"quantiles": forecast.quantiles}
-    values = forecast.members[name] if name in MEMBERS else backtest.baselines[fold].forecasts[name]
-    return dict.fromkeys([metric.value for metric in Metric], values)
 
 
 def forecast_frames(
@@ -111,39 +59,6 @@ def forecast_frames(
             if models is None or name in models:
                 quantiles = fold.forecast.quantiles[seen] if name == ENSEMBLE else None
                 yield _frame(shared, name, mean[seen], point[seen], quantiles)
-
-
-def served_fold(backtest: Backtest, k: int) -> ScoredFold:
-    """The fold as it would have been served: each series by the tier that its history at the origin allowed."""
-    tiers = list(backtest.folds)
-    if len(tiers) == 1:
-        return backtest.folds[tiers[0]][k]
-    production, cold = backtest.folds[Tier.PRODUCTION][k], backtest.folds[Tier.COLD_START][k]
-    use = production.history >= backtest.recipes[Tier.PRODUCTION].spec.min_history
-    return ScoredFold(
-        production.origin,
-        production.origin_date,
-        production.dates,
-        production.actual,
-        choose(use, production.forecast, cold.forecast),
-        production.history,
-    )
-
-
-def choose(use: NDArray[np.bool_], first: Forecast, second: Forecast) -> Forecast:
-    """[S] row by row: the first forecast where `use`, else the second."""
-
-    def pick(a: Floats, b: Floats) -> Floats:
-        return np.where(use.reshape(-1, *([1] * (a.ndim - 1))), a, b)
-
-    return Forecast(
-        dates=first.dates,
-        mean=pick(first.mean, second.mean),
-        point=pick(first.point, second.point),
-        points={k: pick(v, second.points[k]) for k, v in first.points.items()},
-        quantiles=pick(first.quantiles, second.quantiles),
-        members={k: pick(v, second.members[k]) for k, v in first.members.items()},
-    )
 
 
 def _keys(panel: Panel, fold: ScoredFold) -> dict[str, object]:

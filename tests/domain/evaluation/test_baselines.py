@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from shelfops_pipeline.contracts.columns import ON_PROMOTION, OPEN, Grain
-from shelfops_pipeline.data.panel import Panel, State
+from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.evaluation import baselines as module
 from shelfops_pipeline.evaluation.baselines import BASELINES, BaselineHistory
 from tests.domain.support import ENDED, NEW, ONE_PERIOD, difficult_panel
 
@@ -35,6 +36,10 @@ class Naive:
         """Periods up to the origin with the target's weekday, the latest first."""
         return [i for i in range(t, -1, -1) if (t + h - i) % self.season == 0]
 
+    def group(self, s: int) -> list[int]:
+        store, category = self.panel.store_ids, self.panel.static["category"].codes
+        return [r for r in range(len(store)) if store[r] == store[s] and category[r] == category[s]]
+
     def level(self, s: int, t: int) -> float:
         recent, ever = self.y[s][max(t + 1 - self.month, 0) : t + 1], self.y[s][: t + 1]
         return first_known(mean(recent), mean(ever))
@@ -45,8 +50,7 @@ class Naive:
         weekday = first_known(mean([y[i] for i in same[:weeks]]), level)
         flag = self.promo[s, t + h]
         alike = mean([y[i] for i in same[:13] if self.promo[s, i] == flag])
-        store, category = self.panel.store_ids, self.panel.static["category"].codes
-        group = [r for r in range(len(store)) if store[r] == store[s] and category[r] == category[s]]
+        group = self.group(s)
         on_day = mean([self.y[r][i] for r in group for i in same[:weeks]])
         typical = mean([v for r in group for v in self.y[r][max(t + 1 - self.month, 0) : t + 1]])
         profile = on_day / typical if isfinite(on_day) and typical > 0 else 1.0
@@ -75,14 +79,40 @@ def test_baselines_equal_naive_code_for_every_kind_of_series(grain: Grain) -> No
                 assert got == pytest.approx(expected, rel=1e-4, abs=1e-4), f"series {s}, origin {t}, horizon {h}"
 
 
-def test_every_row_gets_a_forecast_and_a_series_never_seen_gets_zero() -> None:
-    panel = difficult_panel(future=H)
-    for values in BaselineHistory(panel, 7).forecast(panel.n_observed - 1, H).values():
+@pytest.mark.parametrize("grain", list(Grain))
+def test_every_row_gets_a_forecast_also_of_series_with_little_or_old_history(grain: Grain) -> None:
+    panel = difficult_panel(grain, 200, future=H)
+    for values in BaselineHistory(panel, 7 if grain is Grain.DAY else 1).forecast(panel.n_observed - 1, H).values():
         assert np.isfinite(values).all()
         assert (values >= 0).all()
-        assert (values[NEW] == 0).all()
+        assert (values[NEW] == 0).all()  # never seen: nothing to go by
         assert (values[ONE_PERIOD] > 0).any()
         assert (values[ENDED] > 0).any()
+
+
+@pytest.mark.parametrize("origin", [4, 40, 199])
+def test_a_forecast_looks_at_nothing_after_its_origin(origin: int) -> None:
+    panel = difficult_panel(periods=200, future=H)
+    later = panel.demand.copy()
+    later[:, origin + 1 :] *= 7
+    again = BaselineHistory(replace(panel, demand=later), 7)
+    before = BaselineHistory(panel, 7)
+    for name, values in before.forecast(origin, H).items():
+        np.testing.assert_array_equal(again.forecast(origin, H)[name], values)
+    np.testing.assert_array_equal(again.naive_error(origin), before.naive_error(origin))
+
+
+def test_the_profile_of_weekly_data_is_flat() -> None:
+    panel = difficult_panel(Grain.WEEK, 64, future=H)
+    forecasts = BaselineHistory(panel, 1).forecast(panel.n_observed - 1, H)
+    np.testing.assert_allclose(forecasts["profile_mean"], forecasts["seasonal_mean"], rtol=1e-6)
+
+
+def test_the_scale_of_mase_is_the_same_whatever_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    history = BaselineHistory(difficult_panel(periods=60), 7)
+    whole = history.naive_error(50)
+    monkeypatch.setattr(module, "_BLOCK", 2)
+    np.testing.assert_array_equal(history.naive_error(50), whole)
 
 
 def test_closed_periods_are_zero() -> None:
@@ -131,4 +161,3 @@ def test_the_scale_of_mase_is_the_mean_error_of_the_seasonal_naive_forecast_so_f
 def test_the_scale_of_mase_is_unknown_within_the_first_season() -> None:
     panel = difficult_panel(periods=60)
     assert np.isnan(BaselineHistory(panel, 7).naive_error(6)).all()
-    assert (panel.state[NEW] == State.NOT_LISTED).any()

@@ -134,6 +134,27 @@ def test_metrics_equal_those_of_nixtla(actual: Floats, forecast: Floats, level: 
     assert m.hit_rates(actual, forecast)[1].value == pytest.approx(float(hits))
 
 
+@given(
+    arrays(np.float64, (4, 9), elements=st.one_of(st.just(NAN), st.just(0.0), st.floats(0.5, 1e3))),
+    arrays(np.float64, (4, 9), elements=st.floats(0, 1e3)),
+)
+def test_with_unobserved_actuals_metrics_equal_those_of_nixtla_on_the_observed_rows(
+    actual: Floats, forecast: Floats
+) -> None:
+    observed = _long(actual, forecast).dropna(subset="y").assign(unique_id="all")
+    if not observed["y"].sum() > 0:
+        assert np.isnan(m.wape(actual, forecast).value)
+        return
+    for mine, theirs in ((m.mae, losses.mae), (m.rmse, losses.rmse), (m.wape, losses.wape)):
+        expected = float(theirs(observed, ["model"])["model"].iloc[0])
+        assert mine(actual, forecast).value == pytest.approx(expected)
+    sold = observed[observed["y"] > 0]
+    assert m.mape(actual, forecast).value == pytest.approx(float(losses.mape(sold, ["model"])["model"].iloc[0]))
+    assert m.mape(actual, forecast).n == len(sold)
+    hits = losses.calibration(observed, {"model": "model"})["model"].iloc[0]
+    assert m.hit_rates(actual, forecast)[1].value == pytest.approx(float(hits))
+
+
 @given(arrays(np.float64, (3, 30), elements=st.integers(0, 50)), arrays(np.float64, (3, 6), elements=st.floats(0, 50)))
 def test_mase_equals_that_of_nixtla(history: Floats, forecast: Floats) -> None:
     history += np.arange(30) % 5  # never the same as a week ago everywhere

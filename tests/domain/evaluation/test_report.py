@@ -11,7 +11,8 @@ from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.evaluation import metrics as m
 from shelfops_pipeline.evaluation.backtest import Backtest
 from shelfops_pipeline.evaluation.baselines import BASELINES
-from shelfops_pipeline.evaluation.report import choose, forecast_frames, headline, metrics_table, score, served_fold
+from shelfops_pipeline.evaluation.report import forecast_frames, headline, metrics_table
+from shelfops_pipeline.evaluation.served import choose, served_fold
 
 
 @pytest.fixture(scope="module")
@@ -77,14 +78,6 @@ def test_an_undefined_metric_is_null_in_the_headline_and_says_why_in_the_table(b
     assert numbers["wape"] is None
     assert numbers["mae"] is not None
     assert value(table, "ensemble", "wape")["why"] == "actuals sum to 0"
-
-
-def test_scores_of_unobserved_folds_are_unknown_throughout(backtest: Backtest) -> None:
-    fold = backtest.folds[Tier.PRODUCTION][0]
-    unknown = np.full_like(fold.actual, np.nan)
-    forecast = {metric.value: fold.forecast.points[metric] for metric in Metric}
-    scores = score(unknown, forecast | {"quantiles": fold.forecast.quantiles}, backtest.baselines[0].naive_error)
-    assert all(np.isnan(s.value) and s.why for s in scores.values())
 
 
 def test_forecast_frames_hold_exactly_the_scored_rows(backtest: Backtest, retailer_panel: Panel) -> None:
