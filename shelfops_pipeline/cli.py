@@ -154,18 +154,47 @@ def forecast(
 def backtest(
     dataset: Dataset,
     horizon: Horizon,
-    out: Annotated[Path, typer.Option("--out", help="Directory to write forecasts.parquet and metrics.parquet to")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Directory to write forecasts.parquet, metrics.parquet and charts to")
+    ],
     data: Data = None,
     folds: Annotated[int, typer.Option(min=1, max=24, help="Rolling origins")] = 3,
     metric: Annotated[str, typer.Option(help="What `point` is optimal for: mae, rmse, rmsle or rmspe")] = "mae",
     tier: TierOption = "auto",
     seed: Seed = 7,
 ) -> None:
-    """Score every model and baseline on rolling origins. Registers and promotes nothing."""
+    """Score every model and baseline on rolling origins: overall, by fold, horizon, demand class, store and category.
+
+    Registers and promotes nothing.
+    """
     settings = _configure(dataset, data, horizon=horizon, folds=folds, metric=metric, tier=tier, seed=seed)
-    from shelfops_pipeline.services.commands import run_backtest_command
+    from shelfops_pipeline.services.backtest import run_backtest_command
 
     run_backtest_command(settings, out)
+
+
+@app.command(epilog="Example: shelfops tune --dataset rossmann --data ~/data/rossmann --horizon 42 --minutes 30")
+def tune(
+    dataset: Dataset,
+    horizon: Horizon,
+    data: Data = None,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Time for the search; a trial that runs is finished")] = 30,
+    trials: Annotated[int | None, typer.Option(min=1, help="At most so many new trials per tier and model")] = None,
+    tier: TierOption = "auto",
+    which: Annotated[str, typer.Option("--models", help="xgboost, lstm or both")] = "xgboost",
+    folds: Annotated[
+        int | None, typer.Option(min=1, max=24, help="Folds that will be scored: tuning stays before them")
+    ] = None,
+    as_of: AsOf = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew instead of going on")] = False,
+    seed: Seed = 7,
+) -> None:
+    """Search better parameters on windows before the scored folds; the next training uses them. Goes on if repeated."""
+    scored = {} if folds is None else {"folds": folds}
+    settings = _configure(dataset, data, horizon=horizon, tier=tier, seed=seed, **scored)
+    from shelfops_pipeline.services.tune import TuneRequest, run_tune
+
+    run_tune(settings, TuneRequest(minutes, trials, which, fresh, None if as_of is None else as_of.date()))
 
 
 @quarantine.command(
@@ -261,6 +290,23 @@ def bench_ingest(
 
     given = [] if data is None else ["--data", str(data)]
     run_benchmark("ingest", ["--series", str(series), "--days", str(days), *given])
+
+
+@bench.command("train", epilog="Example: shelfops bench train --data ~/data --only xgboost")
+def bench_train(
+    data: Annotated[
+        Path | None, typer.Option(help="Folder that holds rossmann/ and m5/; without, data like them are made")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="xgboost, forecast or scaling; may be repeated")] = None,
+    series: Annotated[list[int] | None, typer.Option(min=10, help="Sizes for scaling; may be repeated")] = None,
+) -> None:
+    """XGBoost beside mlforecast + LightGBM, the default forecast, and its growth; one JSON object on stdout."""
+    from shelfops_pipeline.services.commands import run_benchmark
+
+    given = [] if data is None else ["--data", str(data)]
+    given += ["--only", *only] if only else []
+    given += ["--series", *map(str, series)] if series else []
+    run_benchmark("train", given)
 
 
 def main() -> None:

@@ -61,6 +61,11 @@ class Settings(BaseSettings):
         return self.root / "models"
 
     @property
+    def tuning(self) -> Path:
+        """Studies of `shelfops tune`, and what they found."""
+        return self.root / "tuning"
+
+    @property
     def reports(self) -> Path:
         """Charts, cards and run reports."""
         return self.root / "reports"

@@ -1,5 +1,6 @@
 """From canonical tables to the dense panel. The one place where the meaning of an absent row is decided."""
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -9,11 +10,12 @@ from numpy.typing import NDArray
 from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.contracts.columns import Grain
 from shelfops_pipeline.data.axes import Axes, axes_of
-from shelfops_pipeline.data.channels import covariate_channels, holiday_channel, static_attributes
+from shelfops_pipeline.data.channels import covariate_channels, holiday_channels, static_attributes
 from shelfops_pipeline.data.feed import silent_spells
 from shelfops_pipeline.data.panel import Floats, Panel, State, expected_opening
 from shelfops_pipeline.data.source import Reference
 from shelfops_pipeline.data.stockouts import SUSPECTED_STOCKOUT, sold_out, suspected
+from shelfops_pipeline.data.store_totals import store_totals
 from shelfops_pipeline.errors import DataError
 
 
@@ -30,8 +32,25 @@ def build_panel(
     `demand` has one row per date, store and item with `quantity` (see `aggregate.daily_demand`). A listed item
     without a row had no demand (`absence="zero"`) or nobody knows (`"missing"`); closed stores, gaps in a store's feed,
     unlisted items and known stockouts are missing, never 0. Without `inventory`, stockouts can only be suspected: a
-    past channel (`stockouts.SUSPECTED_STOCKOUT`). Raises DataError when there is no demand at all.
+    past channel (`stockouts.SUSPECTED_STOCKOUT`). Store totals with a longer history come with it as a panel of their
+    own. Raises DataError when there is no demand at all.
     """
+    panel = _panel(dataset, grain, absence, demand, reference, inventory)
+
+    def build(totals: pd.DataFrame, described: Reference) -> Panel:
+        return _panel(dataset, grain, "missing", totals, described, None)
+
+    return replace(panel, store_totals=store_totals(panel, reference, build))
+
+
+def _panel(
+    dataset: str,
+    grain: Grain,
+    absence: Literal["zero", "missing"],
+    demand: pd.DataFrame,
+    reference: Reference,
+    inventory: pd.DataFrame | None,
+) -> Panel:
     if demand.empty:
         raise DataError(
             f"{dataset}: no valid transactions to build a panel from; `shelfops ingest` says why rows were refused"
@@ -39,7 +58,8 @@ def build_panel(
     axes = axes_of(grain, demand, reference)
     channels, past = covariate_channels(axes, reference.covariates)
     if c.HOLIDAY not in channels and not reference.calendar.empty:
-        channels[c.HOLIDAY], kinds = holiday_channel(axes, reference)
+        of_calendar, kinds = holiday_channels(axes, reference)
+        channels |= of_calendar
     else:
         kinds = ("1", "2", "3") if c.HOLIDAY in channels else ()
     scheduled = c.OPEN in channels

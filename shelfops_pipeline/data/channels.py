@@ -19,10 +19,13 @@ def covariate_channels(axes: Axes, frames: Sequence[pd.DataFrame]) -> tuple[dict
     """The covariates by name [S, T]: those known in advance, and those known only afterwards (NaN ahead)."""
     known: dict[str, Floats] = {}
     past: dict[str, Floats] = {}
-    for frame in frames:
+    of_weeks = [_holiday_days(frame) for frame in frames if axes.step > 1 and _name(frame) == c.HOLIDAY]
+    for frame in (*frames, *of_weeks):
         if frame.empty:
             continue
-        name = str(frame[c.NAME].iloc[0])
+        name = _name(frame)
+        if name == c.STORE_TOTAL:
+            continue
         values = _scatter(axes, frame)
         if bool(frame[c.KNOWN_FUTURE].iloc[0]):
             known[name] = values
@@ -30,6 +33,17 @@ def covariate_channels(axes: Axes, frames: Sequence[pd.DataFrame]) -> tuple[dict
             values[:, axes.n_observed :] = np.nan
             past[name] = values
     return known, past
+
+
+def _name(frame: pd.DataFrame) -> str:
+    return "" if frame.empty else str(frame[c.NAME].iloc[0])
+
+
+def _holiday_days(holidays: pd.DataFrame) -> pd.DataFrame:
+    """A covariate that is 1 on every holiday, to be added up over weeks."""
+    days = holidays.copy()
+    days[c.NAME], days[c.VALUE] = c.HOLIDAY_DAYS, (holidays[c.VALUE] > 0).astype(np.float32)
+    return days
 
 
 def _scatter(axes: Axes, frame: pd.DataFrame) -> Floats:
@@ -60,27 +74,30 @@ def _spread(axes: Axes, frame: pd.DataFrame, ids: list[str]) -> Floats:
 
 def _table(axes: Axes, frame: pd.DataFrame, row: NDArray[np.intp], n_rows: int) -> Floats:
     """[n_rows, T] the frame's values; -1 is no row. Days that share a period are summed up as demand is: a flag holds
-    if it held on any day, anything else is the mean."""
+    if it held on any day, holidays are counted, anything else is the mean."""
     period, value = axes.periods(frame[c.DATE]), frame[c.VALUE].to_numpy(np.float32)
     inside = (row >= 0) & (period >= 0) & (period < axes.shape[1]) & np.isfinite(value)
     row, period, value = row[inside], period[inside], value[inside]
     out = np.full((n_rows, axes.shape[1]), np.nan, dtype=np.float32)
     if axes.step == 1:
         out[row, period] = value
-    elif frame[c.NAME].iloc[0] in _FLAGS:
+    elif _name(frame) in _FLAGS:
         np.fmax.at(out, (row, period), value)
     else:
         cell = row * axes.shape[1] + period
         count = np.bincount(cell, minlength=out.size)
+        if _name(frame) == c.HOLIDAY_DAYS:
+            count = np.minimum(count, 1)
         np.divide(np.bincount(cell, value, out.size), count, out=out.reshape(-1), where=count > 0, casting="unsafe")
     return out
 
 
-def holiday_channel(axes: Axes, reference: Reference) -> tuple[Floats, tuple[str, ...]]:
-    """The calendar as a channel of kind codes; where several fall on one period the alphabetically last kind wins."""
+def holiday_channels(axes: Axes, reference: Reference) -> tuple[dict[str, Floats], tuple[str, ...]]:
+    """The calendar as a channel of kind codes, and the kinds; where several fall on one period the alphabetically last
+    kind wins. Of weeks also how many of their days are holidays."""
     calendar = reference.calendar.sort_values(c.KIND)
     kinds = tuple(sorted(calendar[c.KIND].astype(str).unique()))
-    table = np.zeros((len(axes.stores), axes.shape[1]), dtype=np.float32)
+    table = np.zeros((len(axes.stores), axes.shape[1] * axes.step), dtype=np.float32)  # by day
     stores = reference.stores.assign(**{c.STORE_ID: reference.stores[c.STORE_ID].astype(str)}).set_index(c.STORE_ID)
     for scope, days in calendar.groupby(c.SCOPE, sort=False, observed=True):
         where = np.ones(len(axes.stores), dtype=bool)
@@ -91,12 +108,16 @@ def holiday_channel(axes: Axes, reference: Reference) -> tuple[Floats, tuple[str
                     f"calendar: scope '{scope}' names no store attribute; known: {', '.join(stores.columns)}"
                 )
             where = stores[attribute].reindex(axes.stores).astype(str).to_numpy() == value
-        period = axes.periods(days[c.DATE])
-        inside = (period >= 0) & (period < axes.shape[1])
+        on = (days[c.DATE].to_numpy("datetime64[D]") - axes.dates[0]).astype(np.int64)
+        inside = (on >= 0) & (on < table.shape[1])
         code = np.array([kinds.index(k) + 1 for k in days[c.KIND].astype(str)], dtype=np.float32)
-        cells = np.ix_(where, period[inside])
+        cells = np.ix_(where, on[inside])
         table[cells] = np.maximum(table[cells], code[inside])  # codes rise with the kinds' names
-    return table[axes.store_of], kinds
+    by_period = table.reshape(len(table), -1, axes.step)
+    channels = {c.HOLIDAY: by_period.max(axis=2)[axes.store_of]}
+    if axes.step > 1:
+        channels[c.HOLIDAY_DAYS] = (by_period > 0).sum(axis=2, dtype=np.float32)[axes.store_of]
+    return channels, kinds
 
 
 def static_attributes(axes: Axes, reference: Reference) -> dict[str, Static]:

@@ -30,6 +30,7 @@ from shelfops_pipeline.contracts.columns import (
     SCOPE,
     SOURCE,
     STORE_ID,
+    STORE_TOTAL,
     TRANSACTION_ID,
     TS,
     UNIT_PRICE,
@@ -274,6 +275,11 @@ class Mapping(_Part):
         if both or reserved:
             name = sorted(both | reserved)[0]
             raise ValueError(f"past: columns.{name} {'is in known_future too' if both else 'belongs in known_future'}")
+        if STORE_TOTAL in ahead:
+            raise ValueError(f"known_future: columns.{STORE_TOTAL} belongs in past")
+        for what, table, _ in seen:
+            if STORE_TOTAL in table.covariates and (STORE_ID not in table.columns or ITEM_ID in table.columns):
+                raise ValueError(f"{what}: {STORE_TOTAL} is of whole stores: map columns.store_id, and no item_id")
 
 
 def load_mapping(path: Path) -> Mapping:

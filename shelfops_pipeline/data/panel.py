@@ -17,6 +17,7 @@ Floats = NDArray[np.float32]
 Codes = NDArray[np.int32]
 
 
+_TOTALS = "store_totals"
 _SCHEDULE_WEEKS = 4  # a store that opened on a weekday within so many weeks is expected to open on it again
 
 
@@ -84,6 +85,9 @@ class Panel:
     """Kinds of holiday; code k of the holiday channel is kind k-1, code 0 is none."""
     inferred_opening: bool = False
     """Was the open channel read off the transactions, for want of a schedule? Then it is not known in advance."""
+    store_totals: Self | None = None
+    """What whole stores sold, one series each, where that is known for longer than the series themselves; its last
+    observed period is this panel's."""
 
     @property
     def n_series(self) -> int:
@@ -121,12 +125,19 @@ class Panel:
             state=state,
             channels=channels,
             past=past,
+            store_totals=self._totals_as_of(origin, horizon),
         )
 
+    def _totals_as_of(self, origin: int, horizon: int) -> Self | None:
+        if self.store_totals is None:
+            return None
+        return self.store_totals.as_of(origin + self.store_totals.n_observed - self.n_observed, horizon)
+
     def take(self, rows: NDArray[np.intp] | slice) -> Self:
-        """The panel of some of its series."""
+        """The panel of some of its series; without store totals, which are sums of all of them."""
         return replace(
             self,
+            store_totals=None,
             store_ids=self.store_ids[rows],
             item_ids=self.item_ids[rows],
             demand=self.demand[rows],
@@ -170,8 +181,11 @@ class Panel:
             "static": {k: list(s.categories) for k, s in self.static.items()},
             "holiday_kinds": list(self.holiday_kinds),
             "inferred_opening": self.inferred_opening,
+            "store_totals": self.store_totals is not None,
         }
         (folder / "panel.json").write_text(json.dumps(meta))
+        if self.store_totals is not None:
+            self.store_totals.save(folder / _TOTALS)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -195,4 +209,5 @@ class Panel:
             static={k: Static(np.array(read(f"static.{k}")), tuple(c)) for k, c in meta["static"].items()},
             holiday_kinds=tuple(meta["holiday_kinds"]),
             inferred_opening=meta["inferred_opening"],
+            store_totals=cls.load(folder / _TOTALS) if meta["store_totals"] else None,
         )

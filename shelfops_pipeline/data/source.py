@@ -21,11 +21,12 @@ from typing import Final, Literal, Protocol, overload, runtime_checkable
 
 import pandas as pd
 
+from shelfops_pipeline.contracts import columns
 from shelfops_pipeline.contracts.columns import ITEM_ID, STORE_ID, TS, Grain
 from shelfops_pipeline.settings import Settings
 
 # Attributes that have a meaning here; any other column of `stores` and `items` goes by its own name.
-CATEGORY: Final = "category"
+CATEGORY: Final = columns.CATEGORY
 COST: Final = "cost"
 SUPPLIER_ID: Final = "supplier_id"
 CASE_PACK: Final = "case_pack"

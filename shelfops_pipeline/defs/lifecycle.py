@@ -43,12 +43,15 @@ def model_candidates(
         Tier.COLD_START: (cold_start_xgboost, cold_start_lstm),
         Tier.PRODUCTION: (production_xgboost, production_lstm),
     }
-    recipes = retailer.plan(panel).recipes
+    plan = retailer.plan(panel)
     versions = {
         tier.value: register_candidate(retailer.registry, panel, backtest, recipe, *fitted[tier]).version
-        for tier, recipe in recipes.items()
+        for tier, recipe in plan.recipes.items()
     }
-    return dg.MaterializeResult(value=versions, metadata={**versions, "models": str(retailer.settings.models)})
+    tuning = {f"{tier} tuning": note for tier, note in plan.notes.items()}
+    return dg.MaterializeResult(
+        value=versions, metadata={**versions, **tuning, "models": str(retailer.settings.models)}
+    )
 
 
 @dg.asset(

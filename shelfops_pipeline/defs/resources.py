@@ -17,6 +17,7 @@ from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.engine import open_engine
 from shelfops_pipeline.store.migrate import migrate
 from shelfops_pipeline.store.warehouse import open_warehouse
+from shelfops_pipeline.tuning.result import read_tuning
 
 
 class Retailer(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -37,7 +38,7 @@ class Retailer(dg.ConfigurableResource):  # type: ignore[type-arg]
     def plan(self, panel: Panel) -> TrainingPlan:
         """What to train on this panel; the same every time it is asked."""
         s = self.settings
-        return plan_training(panel, s.horizon, s.tier, s.folds, s.seed, s.effort)
+        return plan_training(panel, s.horizon, s.tier, s.folds, s.seed, s.effort, read_tuning(s.tuning))
 
     def trains(self, panel: Panel, tier: Tier) -> bool:
         """Does the history allow this tier, and do the settings want it?"""

@@ -11,7 +11,7 @@ from shelfops_pipeline.defs.partitions import ML_QUEUE
 from shelfops_pipeline.defs.resources import Retailer, Warehouse
 from shelfops_pipeline.defs.types import PredictionInput
 from shelfops_pipeline.inference.predict import ServedModel, predict_demand
-from shelfops_pipeline.lifecycle.publish import champion_manifests, publish_alerts, publish_inputs, publish_table
+from shelfops_pipeline.lifecycle.publish import champion_models, publish_alerts, publish_inputs, publish_table
 from shelfops_pipeline.models.serve import ServedPart, ServingInput, forecast_table, serving_inputs
 
 OWNERS = ["team:data-science"]
@@ -27,7 +27,7 @@ OWNERS = ["team:data-science"]
 )
 def online_features(retailer: Retailer, warehouse: Warehouse, panel: Panel) -> dg.MaterializeResult[list[ServingInput]]:
     """What the champion needs to know of every series, through the prediction-input gate, for what-if in the API."""
-    inputs = serving_inputs(panel, champion_manifests(retailer.registry))
+    inputs = serving_inputs(panel, champion_models(retailer.registry))
     with warehouse.engine() as engine:
         rows = publish_inputs(engine, retailer.registry, panel, inputs)
     return dg.MaterializeResult(

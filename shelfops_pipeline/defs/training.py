@@ -4,13 +4,15 @@ from typing import Any
 
 import dagster as dg
 
+from shelfops_pipeline.charts.score_tables import groups_markdown
 from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.defs.partitions import ML_QUEUE
 from shelfops_pipeline.defs.resources import Retailer
 from shelfops_pipeline.defs.types import ColdStartFeatures, ProductionFeatures
 from shelfops_pipeline.evaluation.backtest import Backtest
-from shelfops_pipeline.evaluation.report import headline, metrics_table
+from shelfops_pipeline.evaluation.report import headline, per_fold
+from shelfops_pipeline.evaluation.scores import scores_table
 from shelfops_pipeline.features.create import FeatureRows, create_features, create_windows
 from shelfops_pipeline.lifecycle.training import backtest_plan
 from shelfops_pipeline.models.gbm import fit_xgboost
@@ -22,6 +24,7 @@ OWNERS = ["team:data-science"]
 HEAVY_POOL = "heavy_fit"
 """One at a time: two fits side by side on the same cores run many times slower than one after the other."""
 _TYPES = {Tier.COLD_START: ColdStartFeatures, Tier.PRODUCTION: ProductionFeatures}
+HEADLINES = ("mae", "wape", "bias", "coverage_90")
 _NOT_TRAINED: dict[str, Any] = {
     "trained": False,
     "why": "the history is too short for this tier, or the settings exclude it",
@@ -73,7 +76,7 @@ def xgboost_asset(tier: Tier) -> dg.AssetsDefinition:
         if rows is None:
             return dg.MaterializeResult(value=None, metadata=_NOT_TRAINED)
         recipe = retailer.plan(panel).recipes[tier]
-        booster = fit_xgboost(_in_memory(rows), recipe.xgboost, recipe.transform, recipe.seed)
+        booster = fit_xgboost(_in_memory(rows), recipe)
         return dg.MaterializeResult(value=booster, metadata=recipe.xgboost.model_dump())
 
     return xgboost
@@ -123,13 +126,15 @@ def _in_memory(rows: FeatureRows) -> FeatureRows:
 def backtest(context: dg.AssetExecutionContext, retailer: Retailer, panel: Panel) -> dg.MaterializeResult[Backtest]:
     """Rolling-origin folds: every model and baseline on identical rows, each refitted on what was known then."""
     result = backtest_plan(panel, retailer.plan(panel), retailer.settings.metric, context.log.info)
-    table = metrics_table(result)
+    scores = scores_table(result, panel)
+    table = per_fold(scores)
     facts: dict[str, Any] = {"folds": [f.origin_date for f in next(iter(result.folds.values()))]}
     for tier in result.folds:
-        scores = headline(table, tier)
-        facts |= {
-            f"{tier.value} {m}": scores[m] for m in ("mae", "wape", "bias", "coverage_90") if scores[m] is not None
-        }
+        numbers = headline(table, tier)
+        facts |= {f"{tier.value} {m}": numbers[m] for m in HEADLINES if numbers[m] is not None}
+    for by in ("block", "class", "store", "category"):
+        if text := groups_markdown(scores, by):
+            facts[f"by {by}"] = dg.MetadataValue.md(text)
     return dg.MaterializeResult(value=result, metadata=facts)
 
 

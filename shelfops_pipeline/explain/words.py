@@ -135,15 +135,15 @@ _THEMES: Final[Mapping[str, str]] = {
 _LEADS: Final[Mapping[str, str]] = {"price": "price_to_mean"}
 """The feature that speaks for its theme, where it is not the one of that name."""
 _PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {  # the first that matches; a theme named like a feature speaks as it
-    "similar items": re.compile(r"(store|item|category)_(level|trend|seasonal)"),
+    "similar items": re.compile(r"(store|item|category)_(level|trend|seasonal)|like_"),
     "sales history": re.compile(
-        r"level_|promo_level_|regular_level_|seasonal_|ewm$|trend_|std_|zero_share_|max_|last$|last_year|base$|adi$|cv2$"
-        r"|periods_since_sale$|history$|stockout_share_"
+        r"level_|promo_level_|regular_level_|seasonal_|ewm$|trend_|std_|zero_share_|max_|min_|q\d+_|last$|last_year"
+        r"|base$|adi$|cv2$|periods_since_sale$|history$|stockout_share_"
     ),
-    "promo": re.compile(r"promo($|_)|since_promo_start$"),
-    "holiday": re.compile(r"holiday$|(since|until)_holiday$"),
-    "price": re.compile(r"price($|_)"),
-    "closures": re.compile(r"closed_|(since|until)_closed$"),
+    "promo": re.compile(r"promo($|_)|since_promo|until_promo$"),
+    "holiday": re.compile(r"holiday$|(since|until)_holiday$|holiday_days$"),
+    "price": re.compile(r"price($|_)|since_price_change$|discount_depth$"),
+    "closures": re.compile(r"closed_|(since|until)_closed$|since_reopening$"),
     "time of year": re.compile(r"month$|day_of_year$"),
     "store and item": re.compile(_STATIC),
 }

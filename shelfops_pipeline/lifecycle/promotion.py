@@ -20,7 +20,7 @@ from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.lifecycle.training import FOLD_EFFORT
 from shelfops_pipeline.models.bundle import verify
 from shelfops_pipeline.models.recipe import Recipe
-from shelfops_pipeline.models.serve import origin_state
+from shelfops_pipeline.models.serve import reconciled_state
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -103,7 +103,7 @@ def _frozen(panel: Panel, backtest: Backtest, champion: Path, manifest: Manifest
     out = []
     for origin in backtest.origins:
         known = panel.as_of(origin, manifest.horizon)
-        out.append(predict_demand(model, origin_state(known, model, origin)).points[Metric.MAE])
+        out.append(predict_demand(model, reconciled_state(known, model)).points[Metric.MAE])
     return out
 
 

@@ -9,10 +9,11 @@ import pyarrow as pa
 from sqlalchemy import Engine
 
 from shelfops_pipeline.contracts import columns as c
-from shelfops_pipeline.contracts.bundle import ChampionPointer, Manifest
+from shelfops_pipeline.contracts.bundle import ChampionPointer
 from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.errors import PromotionError
+from shelfops_pipeline.inference.predict import ServedModel
 from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.models.bundle import verify
 from shelfops_pipeline.models.serve import ServingInput
@@ -24,9 +25,10 @@ from shelfops_pipeline.store.tables import MODEL_VERSION, PAYLOAD
 _KEEP_RELEASES = 2
 
 
-def champion_manifests(registry: Registry) -> dict[Tier, Manifest]:
-    """The manifests of the serving versions, checksums verified. Raises PromotionError when nothing serves yet."""
-    return {m.tier: m for m in (verify(registry.models / v) for v in _pointer(registry).versions)}
+def champion_models(registry: Registry) -> dict[Tier, ServedModel]:
+    """The serving versions, checksums verified. Raises PromotionError when nothing serves yet."""
+    tiers = {verify(registry.models / version).tier: version for version in _pointer(registry).versions}
+    return {tier: ServedModel.load_native(registry.models / version) for tier, version in tiers.items()}
 
 
 def publish_inputs(engine: Engine, registry: Registry, panel: Panel, inputs: list[ServingInput]) -> int:

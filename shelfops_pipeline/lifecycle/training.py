@@ -1,6 +1,7 @@
 """Train the tiers of a retailer: backtest first, then the same recipe refitted on everything."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,8 +14,9 @@ from shelfops_pipeline.inference.predict import ServedModel
 from shelfops_pipeline.models.fit import Progress, fit_members, quiet
 from shelfops_pipeline.models.recipe import Recipe, default_recipe
 from shelfops_pipeline.settings import Settings
+from shelfops_pipeline.tuning.result import TierTuning, apply_tuning
 
-FOLD_EFFORT = 0.4  # fold models are lighter: there are several of them and none is served
+FOLD_EFFORT = 0.7  # fold models are lighter, but no less fitted: below it the fastest learning rate leaves them short
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class TrainingPlan:
 
     recipes: dict[Tier, Recipe]
     origins: tuple[int, ...]
+    notes: dict[Tier, str] = field(default_factory=dict)
+    """Where a tier was tuned: what was made of it, in words."""
 
     @property
     def fold_recipes(self) -> dict[Tier, Recipe]:
@@ -30,9 +34,16 @@ class TrainingPlan:
 
 
 def plan_training(
-    panel: Panel, horizon: int, tier: str = "auto", folds: int = 3, seed: int = 7, effort: float = 1.0
+    panel: Panel,
+    horizon: int,
+    tier: str = "auto",
+    folds: int = 3,
+    seed: int = 7,
+    effort: float = 1.0,
+    tuned: Mapping[Tier, TierTuning] | None = None,
 ) -> TrainingPlan:
-    """Recipes for the tiers that the history allows (`auto`) or for the one asked for.
+    """Recipes for the tiers that the history allows (`auto`) or for the one asked for; with what was `tuned`, where it
+    was found for this problem and without sight of a fold that the plan scores.
 
     Raises NotEnoughHistoryError when a tier is asked for that the history cannot fill, or when no fold fits.
     """
@@ -49,19 +60,34 @@ def plan_training(
         del recipes[Tier.PRODUCTION]
     elif tier != "auto":
         recipes = {Tier(tier): recipes[Tier(tier)]}
-    return TrainingPlan(recipes, fold_origins(panel, horizon, folds, cold.spec.season))
+    plan = TrainingPlan(recipes, fold_origins(panel, horizon, folds, cold.spec.season))
+    return _with_tuning(panel, plan, tuned or {})
 
 
-def plan_forecast(panel: Panel, settings: Settings) -> TrainingPlan:
+def _with_tuning(panel: Panel, plan: TrainingPlan, tuned: Mapping[Tier, TierTuning]) -> TrainingPlan:
+    found = {
+        tier: apply_tuning(recipe, panel, plan.origins[0], tuned[tier])
+        for tier, recipe in plan.recipes.items()
+        if tier in tuned
+    }
+    recipes = plan.recipes | {tier: applied.recipe for tier, applied in found.items()}
+    return replace(plan, recipes=recipes, notes={tier: applied.note for tier, applied in found.items()})
+
+
+def plan_forecast(panel: Panel, settings: Settings, tuned: Mapping[Tier, TierTuning] | None = None) -> TrainingPlan:
     """The plan of a forecast that is made and thrown away: with `auto`, only the tiers that will serve a series."""
     s = settings
-    plan = plan_training(panel, s.horizon, s.tier, s.folds, s.seed, s.effort)
+    plan = plan_training(panel, s.horizon, s.tier, s.folds, s.seed, s.effort, tuned)
     if len(plan.recipes) == 1:
         return plan
     history = np.isfinite(np.asarray(panel.demand[:, : panel.n_observed])).sum(axis=1)
     enough = history >= plan.recipes[Tier.PRODUCTION].spec.min_history
     needed = {Tier.PRODUCTION: enough.any(), Tier.COLD_START: not enough.all()}
-    return TrainingPlan({t: r for t, r in plan.recipes.items() if needed[t]}, plan.origins)
+    return replace(
+        plan,
+        recipes={t: r for t, r in plan.recipes.items() if needed[t]},
+        notes={t: note for t, note in plan.notes.items() if needed[t]},
+    )
 
 
 def backtest_plan(panel: Panel, plan: TrainingPlan, metric: Metric, progress: Progress = quiet) -> Backtest:

@@ -28,7 +28,7 @@ def fit_members(panel: Panel, recipe: Recipe, progress: Progress = quiet) -> Mem
     progress(f"{spec.tier}: features")
     rows = create_features(panel, spec, transform, scales, recipe.xgboost.max_rows, seed)
     progress(f"{spec.tier}: XGBoost on {len(rows.demand):,} rows")
-    booster = fit_xgboost(rows, recipe.xgboost, transform, seed)
+    booster = fit_xgboost(rows, recipe)
     del rows
     windows = create_windows(panel, spec, transform, scales, recipe.lstm.max_windows, seed + 1)
     progress(f"{spec.tier}: LSTM on {len(windows.target):,} windows")

@@ -56,6 +56,7 @@ class Recipe(BaseModel):
     seed: int
     xgboost: XgboostRecipe
     lstm: LstmRecipe
+    tuned: str | None = Field(None, description="What `shelfops tune` chose, and how far it saw; None: the defaults")
 
     def scaled(self, effort: float) -> Self:
         """The same recipe with more or less work: rows, rounds (at a learning rate to match), windows and epochs."""
@@ -74,7 +75,7 @@ class Recipe(BaseModel):
                 "lstm": net.model_copy(
                     update={
                         "max_windows": round(net.max_windows * effort),
-                        "epochs": max(round(net.epochs * min(effort, 1) ** 0.5), 2),
+                        "epochs": max(round(net.epochs * min(effort, 1)), 2),
                     }
                 ),
             }
@@ -84,7 +85,7 @@ class Recipe(BaseModel):
     def kind(self) -> str:
         """What distinguishes recipes apart from sizes that follow the data and the effort: equal kinds train alike."""
         sizes = {"xgboost": {"max_rows", "rounds", "learning_rate"}, "lstm": {"max_windows", "epochs"}}
-        return self.model_dump_json(exclude=sizes)
+        return self.model_dump_json(exclude=sizes | {"tuned": True})
 
     def parameters(self) -> dict[str, float | int | str | bool | None]:
         """Flat hyperparameters, for the manifest and the experiment tracker."""
@@ -92,6 +93,7 @@ class Recipe(BaseModel):
             "transform": self.transform,
             "tier": self.spec.tier.value,
             "grain": self.spec.grain.value,
+            "tuned": self.tuned or "no",
         }
         flat |= {f"xgboost_{k}": v for k, v in self.xgboost.model_dump().items()}
         flat |= {f"lstm_{k}": v for k, v in self.lstm.model_dump().items()}
@@ -139,7 +141,7 @@ def default_recipe(panel: Panel, tier: Tier, horizon: int, seed: int, effort: fl
         colsample_bytree=0.5,
     )
     windows = int(np.clip(cells // 20, 2_000, 30_000))
-    net = LstmRecipe(max_windows=windows, epochs=8)
+    net = LstmRecipe(max_windows=windows, epochs=16)
     recipe = Recipe(spec=spec, transform=transform, integer_demand=integer, seed=seed, xgboost=boost, lstm=net)
     return recipe if effort == 1 else recipe.scaled(effort)
 

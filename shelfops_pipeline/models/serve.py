@@ -1,7 +1,7 @@
 """Forecast a whole panel: each series by the tier that its history allows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -9,15 +9,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts import columns as c
-from shelfops_pipeline.contracts.bundle import Transform
+from shelfops_pipeline.contracts.bundle import MEMBERS, Transform
 from shelfops_pipeline.contracts.columns import Metric, Tier
 from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.features.state import StateBuilder
-from shelfops_pipeline.inference.predict import Forecast, ServedModel, predict_demand
+from shelfops_pipeline.inference.predict import Forecast, ServedModel, calibrated
 from shelfops_pipeline.inference.sequence import Scales
 from shelfops_pipeline.inference.state import SeriesState
+from shelfops_pipeline.models.totals import Totals
 from shelfops_pipeline.schemas.prediction import check_prediction_input
+
+Floats = NDArray[np.float32]
 
 
 class Shaped(Protocol):
@@ -63,23 +66,63 @@ class ServedPart:
 
 def serve(panel: Panel, models: Mapping[Tier, ServedModel], metric: Metric) -> list[ServedPart]:
     """Forecast every series of the panel from its last observed period."""
-    by_version = {model.version: model for model in models.values()}
-    inputs = serving_inputs(panel, models)
-    return [ServedPart(i, predict_demand(by_version[i.version], i.state, metric)) for i in inputs]
+    calibration = {model.version: model.calibration for model in models.values()}
+    return [
+        ServedPart(i, calibrated(calibration[i.version], i.state, members, metric))
+        for i, members in _inputs_and_members(panel, models)
+    ]
 
 
-def serving_inputs(panel: Panel, models: Mapping[Tier, Fitted]) -> list[ServingInput]:
-    """The inputs of each version, from the panel's last observed period, through the prediction-input gate.
+def serving_inputs(panel: Panel, models: Mapping[Tier, ServedModel]) -> list[ServingInput]:
+    """The inputs of each version, from the panel's last observed period, through the prediction-input gate; with the
+    shift of every series towards its total, for which all series are forecast once.
 
     With both tiers, series with at least the production tier's `min_history` observed periods go to production, the
     rest to cold start. Raises DataError where the gate fails.
     """
-    inputs = []
+    return [i for i, _ in _inputs_and_members(panel, models)]
+
+
+def _inputs_and_members(
+    panel: Panel, models: Mapping[Tier, ServedModel]
+) -> list[tuple[ServingInput, dict[str, Floats]]]:
+    parts = []
     for tier, rows in assign_tiers(panel, models).items():
-        state = origin_state(panel, models[tier], panel.n_observed - 1).take(rows)
+        model = models[tier]
+        state = origin_state(panel, model, panel.n_observed - 1).take(rows)
         check_prediction_input(panel.take(rows), state)
-        inputs.append(ServingInput(models[tier].version, models[tier].spec, rows, state))
-    return inputs
+        parts.append((ServingInput(model.version, model.spec, rows, state), model.members.predict(state)))
+    return _shifted(panel, parts)
+
+
+def _shifted(
+    panel: Panel, parts: list[tuple[ServingInput, dict[str, Floats]]]
+) -> list[tuple[ServingInput, dict[str, Floats]]]:
+    """The parts with the shift of each series towards its total, whose sum takes series of both tiers together."""
+    horizon = min(i.spec.horizon for i, _ in parts)
+    totals = Totals.of(panel, horizon)
+    if totals is None:
+        return parts
+    whole = {name: np.zeros((panel.n_series, horizon), dtype=np.float32) for name in MEMBERS}
+    for i, members in parts:
+        for name in MEMBERS:
+            whole[name][i.rows] = members[name][:, :horizon]
+    shifts = totals.shifts(whole)
+    out = []
+    for i, members in parts:
+        shift = np.zeros_like(i.state.shift)
+        shift[:, :, :horizon] = shifts[i.rows]
+        out.append((replace(i, state=replace(i.state, shift=shift)), members))
+    return out
+
+
+def reconciled_state(panel: Panel, model: ServedModel) -> SeriesState:
+    """The state of all series at the panel's last observed period, with their shift towards totals, as one model that
+    serves all of them sees it."""
+    state = origin_state(panel, model, panel.n_observed - 1)
+    everything = ServingInput(model.version, model.spec, np.arange(panel.n_series), state)
+    ((shifted, _),) = _shifted(panel, [(everything, model.members.predict(state))])
+    return shifted.state
 
 
 def assign_tiers(panel: Panel, models: Mapping[Tier, Fitted]) -> dict[Tier, NDArray[np.intp]]:

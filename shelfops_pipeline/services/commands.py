@@ -9,7 +9,7 @@ from rich.table import Table
 
 from shelfops_pipeline.contracts.columns import Status
 from shelfops_pipeline.errors import DataError, ShelfOpsError
-from shelfops_pipeline.services.console import console, metrics_view, step_progress, tell_refused
+from shelfops_pipeline.services.console import console, metrics_view, step_progress, tell_refused, tell_tuned
 from shelfops_pipeline.services.ingest import sync
 from shelfops_pipeline.services.pipeline import open_pipeline, require_directory
 from shelfops_pipeline.settings import Settings
@@ -30,6 +30,7 @@ def show_result(settings: Settings) -> None:
 
     from shelfops_pipeline.contracts.bundle import BACKTEST_METRICS
     from shelfops_pipeline.lifecycle.registry import Registry
+    from shelfops_pipeline.models.bundle import read_manifest
 
     registry = Registry(settings.models)
     newest = {e.feature_tier: e for e in registry.entries()}
@@ -38,6 +39,8 @@ def show_result(settings: Settings) -> None:
     for entry in newest.values():
         verdict = "[green]promoted" if entry.status is Status.CHAMPION else "[yellow]not promoted"
         console.print(f"{entry.version} ({entry.feature_tier}): {verdict}[/]: {entry.reason}")
+        if tuned := read_manifest(settings.models / entry.version).recipe.get("tuned"):
+            console.print(f"{entry.version}: tuned parameters: {tuned}", highlight=False)
     pointer = registry.champion()
     console.print(f"champion: [bold]{pointer.release if pointer else 'none yet'}[/]")
 
@@ -49,16 +52,17 @@ def run_forecast(settings: Settings, out: Path, as_of: date | None) -> None:
     from shelfops_pipeline.data.load import load_panel, origin_of
     from shelfops_pipeline.lifecycle.training import backtest_plan, fit_served, plan_forecast
     from shelfops_pipeline.models.serve import forecast_table, serve
+    from shelfops_pipeline.tuning.result import read_tuning
 
-    _writable(out.parent)
+    require_folder(out.parent)
     require_directory(settings.data, settings.dataset)
     with step_progress(f"forecast {settings.dataset}") as board:
         board.say("loading")
-        source = _open(settings)
+        source = open_data(settings)
         loaded = load_panel(source, settings.max_quarantined_share)
         origin = origin_of(loaded.panel, as_of, weekly_rows=source.weekly_rows)
         panel = loaded.panel.as_of(origin, settings.horizon)
-        plan = plan_forecast(panel, settings)
+        plan = plan_forecast(panel, settings, read_tuning(settings.tuning))
         scored = backtest_plan(panel, plan, settings.metric, board.say)
         models = fit_served(panel, plan, scored, board.say)
         board.say("forecasting")
@@ -67,42 +71,8 @@ def run_forecast(settings: Settings, out: Path, as_of: date | None) -> None:
         pq.write_table(table, draft, compression="zstd")
         draft.replace(out)
     tell_refused(loaded.validation)
+    tell_tuned(plan.notes)
     console.print(f"{out}: {table.num_rows:,} rows, {panel.n_series:,} series × {settings.horizon} periods")
-
-
-def run_backtest_command(settings: Settings, out: Path) -> None:
-    """`shelfops backtest`."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from shelfops_pipeline.data.load import load_panel
-    from shelfops_pipeline.evaluation.report import forecast_frames, metrics_table
-    from shelfops_pipeline.lifecycle.training import backtest_plan, plan_training
-
-    _writable(out.parent)
-    require_directory(settings.data, settings.dataset)
-    s = settings
-    with step_progress(f"backtest {s.dataset}") as board:
-        board.say("loading")
-        loaded = load_panel(_open(s), s.max_quarantined_share)
-        panel = loaded.panel
-        plan = plan_training(panel, s.horizon, s.tier, s.folds, s.seed, s.effort)
-        result = backtest_plan(panel, plan, s.metric, board.say)
-    out.mkdir(exist_ok=True)
-    metrics = metrics_table(result)
-    metrics.to_parquet(out / "metrics.parquet", index=False)
-    writer: pq.ParquetWriter | None = None
-    for frame in forecast_frames(panel, result):  # model by model: bounded memory
-        table = pa.Table.from_pandas(
-            frame.astype({"store_id": str, "item_id": str, "model": str}), preserve_index=False
-        )
-        writer = writer or pq.ParquetWriter(out / "forecasts.parquet", table.schema, compression="zstd")
-        writer.write_table(table)
-    if writer is not None:
-        writer.close()
-    tell_refused(loaded.validation)
-    console.print(metrics_view(metrics, f"{s.dataset}: {len(result.origins)} folds of {s.horizon} periods"))
-    console.print(f"{out}/forecasts.parquet, {out}/metrics.parquet")
 
 
 def list_models(settings: Settings) -> None:
@@ -177,12 +147,14 @@ def run_benchmark(name: str, arguments: list[str]) -> None:
     raise SystemExit(subprocess.run([sys.executable, str(script), *arguments], check=False).returncode)  # noqa: S603
 
 
-def _open(settings: Settings) -> Any:
+def open_data(settings: Settings) -> Any:
+    """The source of the retailer that the settings name."""
     from shelfops_pipeline.data.sources import open_source
 
     return open_source(settings.dataset, settings.data, settings)
 
 
-def _writable(folder: Path) -> None:
+def require_folder(folder: Path) -> None:
+    """Raises DataError when the folder that --out lies in does not exist: said before any work."""
     if not folder.is_dir():
         raise DataError(f"--out: the directory {folder} does not exist; create it first")

@@ -1,7 +1,7 @@
 """Rich output of the command line: progress of runs, tables of results."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from shelfops_pipeline.contracts.columns import LINE, SOURCE
 if TYPE_CHECKING:
     import pandas as pd
 
+    from shelfops_pipeline.contracts.columns import Tier
     from shelfops_pipeline.gate.validation import ValidationResult
 
 console = Console()
@@ -74,6 +75,29 @@ def metrics_view(table: "pd.DataFrame", title: str) -> Table:
     return view
 
 
+def worst_groups_view(scores: "pd.DataFrame", tier: str, by: str, most: int = 5) -> Table | None:
+    """The groups (stores, categories) with the largest WAPE of the ensemble, beside each one's best baseline; None
+    where there are fewer than two groups to compare."""
+    from shelfops_pipeline.charts.score_tables import beside_best_baseline, wide
+    from shelfops_pipeline.charts.theme import ENSEMBLE
+
+    table = beside_best_baseline(scores, tier, by)
+    if len(table) < 2:
+        return None
+    others = [wide(scores, tier, by, metric)[ENSEMBLE] for metric in ("bias", "coverage_90")]
+    view = Table(title=f"{by}: largest WAPE, {min(most, len(table))} of {len(table):,}", title_justify="left")
+    for name, justify in ((by, "left"), ("rows", "right"), ("WAPE", "right")):
+        view.add_column(name, justify=justify)  # type: ignore[arg-type]
+    view.add_column("best baseline", no_wrap=True, min_width=19)
+    for name in ("its WAPE", "bias", "coverage"):
+        view.add_column(name, justify="right")
+    for group, ours, theirs, who, n in table.head(most).itertuples(name=None):
+        bias, coverage = (values.get(group) for values in others)
+        cells = (_percent(ours), str(who), _percent(theirs), _percent(bias, sign=True), _percent(coverage))
+        view.add_row(escape(str(group)), f"{n:,.0f}", *cells)
+    return view
+
+
 def _percent(value: float | None, sign: bool = False) -> str:
     return "–" if value is None or value != value else f"{100 * value:{'+' if sign else ''}.1f} %"
 
@@ -96,3 +120,9 @@ def tell_refused(validation: "ValidationResult") -> None:
         f"[yellow]{len(bad):,} of {good + len(bad):,} rows refused[/]: {reasons}; the first is {first}. "
         "`shelfops ingest` keeps them all for `shelfops quarantine show`"
     )
+
+
+def tell_tuned(notes: "Mapping[Tier, str]") -> None:
+    """Say, tier by tier, what was made of what `shelfops tune` had found."""
+    for note in notes.values():
+        console.print(escape(note), highlight=False)

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from structlog.testing import capture_logs
 
 from shelfops_api.champion import Champion
-from shelfops_pipeline.contracts.bundle import CALIBRATION, LSTM_ONNX, MANIFEST, XGBOOST_ONNX
+from shelfops_pipeline.contracts.bundle import CALIBRATION, LSTM_ONNX, MANIFEST, SCHEMA_VERSION, XGBOOST_ONNX
 from shelfops_pipeline.models.bundle import sha256
 from tests.api.support import (
     CHALLENGER,
@@ -66,9 +66,13 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "bundle missing": (shutil.rmtree, "FileNotFoundError"),
     "checksum missing": (lambda v: edit_manifest(v, sha256={}), "checksum"),
     "manifest not JSON": (lambda v: (v / MANIFEST).write_text("{"), "JSONDecodeError"),
-    "manifest incomplete": (lambda v: (v / MANIFEST).write_text('{"schema_version": 1}'), "ValidationError"),
+    "manifest incomplete": (
+        lambda v: (v / MANIFEST).write_text(json.dumps({"schema_version": SCHEMA_VERSION})),
+        "ValidationError",
+    ),
     "manifest a list": (lambda v: (v / MANIFEST).write_text("[]"), "AttributeError"),
-    "later schema": (lambda v: edit_manifest(v, schema_version=2), "schema version 2 is not 1"),
+    "later schema": (lambda v: edit_manifest(v, schema_version=SCHEMA_VERSION + 1), f"is not {SCHEMA_VERSION}"),
+    "earlier schema": (lambda v: edit_manifest(v, schema_version=1), f"schema version 1 is not {SCHEMA_VERSION}"),
     "another version's": (lambda v: edit_manifest(v, version="v9"), "says that it is v9"),
     "another retailer's": (lambda v: edit_manifest(v, dataset="elsewhere"), "elsewhere"),
     "other features": (without_a_feature, "other features"),

@@ -19,12 +19,12 @@ def _words(text: str) -> frozenset[str]:
 # What the API's image does not have.
 ML_ONLY = _words(
     "dagster pandas pandera xgboost tensorflow keras sklearn shap mlflow plotly pyarrow kaleido matplotlib seaborn "
-    "onnx onnxmltools skl2onnx tf2onnx alembic fsspec filelock holidays psutil typer"
+    "onnx onnxmltools skl2onnx tf2onnx alembic fsspec filelock holidays psutil typer optuna"
 )
 
 # One layer: these may import each other.
 DOMAIN = _words(
-    "schemas data gate ingestion onboarding features models evaluation lifecycle explain charts replenishment"
+    "schemas data gate ingestion onboarding features models evaluation tuning lifecycle explain charts replenishment"
 )
 LEAVES = frozenset({"errors", "shipped"})
 BELOW_INFERENCE = LEAVES | {"contracts"}

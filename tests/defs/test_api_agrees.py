@@ -11,7 +11,7 @@ from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.contracts.columns import Metric
 from shelfops_pipeline.inference.predict import Forecast, ServedModel, predict_demand
 from shelfops_pipeline.inference.state import SeriesState
-from shelfops_pipeline.lifecycle.publish import champion_manifests
+from shelfops_pipeline.lifecycle.publish import champion_models
 from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.models.serve import serving_inputs
 from tests.api.support import served
@@ -33,7 +33,7 @@ def client(graph: Graph) -> Iterator[httpx.Client]:
 def states(graph: Graph) -> list[tuple[ServedModel, np.ndarray, SeriesState]]:
     """(model with native backends, rows in the panel, state) of each version of the champion."""
     registry, panel = Registry(graph.settings.models), graph.panel
-    inputs = serving_inputs(panel, champion_manifests(registry))
+    inputs = serving_inputs(panel, champion_models(registry))
     return [(ServedModel.load_native(registry.models / i.version), i.rows, i.state) for i in inputs]
 
 

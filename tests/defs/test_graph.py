@@ -204,7 +204,7 @@ def test_checks_are_recorded_with_the_gates_figures(graph: Graph) -> None:
 
 def test_a_damaged_champion_stops_publishing_with_one_clear_line(graph: Graph, tmp_path: Path) -> None:
     from shelfops_pipeline.errors import BundleError
-    from shelfops_pipeline.lifecycle.publish import champion_manifests
+    from shelfops_pipeline.lifecycle.publish import champion_models
 
     models = tmp_path / "models"
     shutil.copytree(graph.settings.models, models)
@@ -212,4 +212,4 @@ def test_a_damaged_champion_stops_publishing_with_one_clear_line(graph: Graph, t
     model = models / version / "lstm.onnx"
     model.write_bytes(model.read_bytes()[:-1] + b"\x00")
     with pytest.raises(BundleError, match=rf"{version}/lstm.onnx does not match its checksum; restore"):
-        champion_manifests(Registry(models))
+        champion_models(Registry(models))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfops_pipeline.contracts.columns import HOLIDAY, ON_PROMOTION, OPEN, PRICE, Grain, Tier
+from shelfops_pipeline.contracts.columns import HOLIDAY, HOLIDAY_DAYS, ON_PROMOTION, OPEN, PRICE, Grain, Tier
 from shelfops_pipeline.contracts.spec import TierSpec, tier_spec
 from shelfops_pipeline.data.panel import Panel, State, Static
 from shelfops_pipeline.inference.state import Layout, SeriesState
@@ -22,7 +22,7 @@ def difficult_panel(grain: Grain = Grain.DAY, periods: int = 430, future: int = 
     """Nine series, three items in three stores; the row names above say what is the matter with each.
 
     Store 0 closes every Sunday (or fourth week), store 1 for longer than any lead-in; promotions, prices and a
-    covariate have gaps; one item has no category.
+    covariate have gaps; one item has no category, another no brand.
     """
     rng = np.random.default_rng(seed)
     S, T = 9, periods + future
@@ -45,6 +45,9 @@ def difficult_panel(grain: Grain = Grain.DAY, periods: int = 430, future: int = 
     price[RARE, periods - 1 :: 2] = np.nan
     holiday = np.zeros((S, T), np.float32)
     holiday[:, ::23], holiday[:3, ::57] = 1, 2
+    holidays = {HOLIDAY: holiday}
+    if not day:
+        holidays[HOLIDAY_DAYS] = np.where(holiday > 0, 1 + np.arange(T) % 3, 0).astype(np.float32)
     warmth = np.broadcast_to(np.sin(np.arange(T) / 9) * 5, (S, T)).astype(np.float32).copy()
     warmth[:, ::13] = np.nan
     footfall = rng.uniform(50, 90, (S, T)).astype(np.float32)
@@ -71,12 +74,14 @@ def difficult_panel(grain: Grain = Grain.DAY, periods: int = 430, future: int = 
         n_observed=periods,
         demand=demand,
         state=state,
-        channels={OPEN: open_[store_of], ON_PROMOTION: promo, PRICE: price, HOLIDAY: holiday, "warmth": warmth},
+        channels={OPEN: open_[store_of], ON_PROMOTION: promo, PRICE: price, **holidays, "warmth": warmth},
         past={"footfall": footfall},
         static={
             "store_id": Static(store_of.astype(np.int32), ("S0", "S1", "S2")),
             "item_id": Static(item_of.astype(np.int32), ("bun", "milk", "odd")),
             "category": Static(np.array([0, 1, -1], np.int32)[item_of], CATEGORIES),
+            "region": Static(np.array([0, 1, 1], np.int32)[store_of], ("north", "south")),
+            "brand": Static(np.array([-1, 0, 0], np.int32)[item_of], ("farm", "mill")),
         },
         holiday_kinds=("festive", "public"),
     )
@@ -104,7 +109,7 @@ def blank_state(spec: TierSpec, n: int, origin: str = "2025-03-02", **scalars: A
     """A state about which nothing is known but the scalars given ([n] or one number); every store is open."""
     layout = Layout.of(spec)
     arrays = {name: np.full((n, *shape), np.nan, np.float32) for name, shape in layout.shapes.items()}
-    arrays["encoder"][:] = 0
+    arrays["encoder"][:] = arrays["shift"][:] = 0
     state = SeriesState(layout=layout, grain=spec.grain, origin=np.datetime64(origin), **arrays)
     if OPEN in spec.channels:
         state.channel(OPEN)[:] = 1

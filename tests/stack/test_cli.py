@@ -1,6 +1,7 @@
 """The command line as other programs call it: exit codes, one clear line for bad input, files whole or absent."""
 
 import gzip
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shelfops_pipeline import cli
-from shelfops_pipeline.contracts.columns import BACKTEST_COLUMNS, FORECAST_COLUMNS
+from shelfops_pipeline.contracts.columns import BACKTEST_COLUMNS, FORECAST_COLUMNS, SCORE_COLUMNS
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -127,8 +128,60 @@ def test_backtest_writes_forecasts_and_metrics(run: Run, tmp_path: Path) -> None
     assert set(frame.columns) == set(BACKTEST_COLUMNS)
     assert {"ensemble", "xgboost", "lstm", "seasonal_naive"} <= set(frame["model"])
     metrics = pd.read_parquet(out / "metrics.parquet")
+    assert tuple(metrics.columns) == SCORE_COLUMNS
     assert {"mae", "wape", "coverage_90"} <= set(metrics["metric"])
+    assert {"all", "origin", "horizon", "block", "class", "store", "store x block"} <= set(metrics["by"])
+    assert set(metrics.loc[metrics["by"] == "store", "group"]) == set(frame["store_id"])
+    own = frame[(frame["model"] == "ensemble") & (frame["store_id"] == "3")]
+    keys = {"by": "store", "group": "3", "model": "ensemble", "metric": "mae"}
+    (mae,) = metrics.loc[(metrics[list(keys)] == pd.Series(keys)).all(axis=1), "value"]
+    assert mae == pytest.approx((own["y"] - own["q50"]).abs().mean(), rel=1e-5)
     assert "ensemble" in text
+    assert "store: largest WAPE" in text
+    for chart in ("accuracy_by_horizon", "accuracy_by_group", "quantile_reliability"):
+        assert "Plotly.newPlot" in (out / f"{chart}.html").read_text()
+    assert not list(out.glob(".*.draft"))
+
+
+def test_one_seed_gives_one_forecast_in_every_process_and_another_seed_another(run: Run, tmp_path: Path) -> None:
+    data = write_rossmann(tmp_path / "data", days=100, stores=4)
+    tables = {}
+    for name, seed in (("first", 7), ("other", 8)):
+        code, _, err = run(*FORECAST, "--data", data, "--seed", str(seed), "--out", tmp_path / f"{name}.parquet")
+        assert code == 0, err
+        tables[name] = pq.read_table(tmp_path / f"{name}.parquet")
+    out = tmp_path / "again.parquet"
+    arguments = [*FORECAST, "--data", str(data), "--seed", "7", "--out", str(out)]
+    script = "from shelfops_pipeline import cli; cli.main()"
+    environment = os.environ | {
+        "SHELFOPS_HOME": str(tmp_path / "home"),
+        "SHELFOPS_EFFORT": "0.05",
+        "SHELFOPS_FOLDS": "1",
+    }
+    subprocess.run([sys.executable, "-c", script, *arguments], env=environment, check=True)
+    assert pq.read_table(out).equals(tables["first"])
+    assert not tables["other"].equals(tables["first"])
+    for column in ("mean", "q50", "q95"):
+        assert tables["other"][column] != tables["first"][column], column
+
+
+def test_one_seed_gives_one_backtest_and_another_seed_another(run: Run, tmp_path: Path) -> None:
+    data = write_rossmann(tmp_path / "data", days=100, stores=4)
+    frames = {}
+    for name, seed in (("first", 7), ("again", 7), ("other", 8)):
+        out = tmp_path / name
+        small = ("--horizon", "7", "--folds", "1", "--tier", "cold_start", "--seed", str(seed))
+        code, _, err = run("backtest", "--dataset", "rossmann", *small, "--data", data, "--out", out)
+        assert code == 0, err
+        frames[name] = [pd.read_parquet(out / f) for f in ("forecasts.parquet", "metrics.parquet")]
+    for mine, again in zip(frames["first"], frames["again"], strict=True):
+        pd.testing.assert_frame_equal(mine, again, check_exact=True)
+    forecasts, metrics = ([frames[name][i] for name in ("first", "other")] for i in (0, 1))
+    models = {"xgboost": False, "lstm": False, "ensemble": False, "seasonal_naive": True}
+    for model, same in models.items():  # a baseline draws nothing by chance
+        mine, other = (f.loc[f["model"] == model, "mean"].to_numpy() for f in forecasts)
+        assert (mine == other).all() == same, model
+    assert not metrics[0].equals(metrics[1])
 
 
 def _broken(folder: Path, what: str) -> None:

@@ -27,7 +27,7 @@ from shelfops_pipeline.defs.artifacts import artifact_root
 from shelfops_pipeline.evaluation.baselines import BASELINES
 from shelfops_pipeline.features.create import FeatureRows
 from shelfops_pipeline.inference.predict import ServedModel, predict_demand
-from shelfops_pipeline.lifecycle.publish import champion_manifests
+from shelfops_pipeline.lifecycle.publish import champion_models
 from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.models.bundle import read_manifest
 from shelfops_pipeline.models.serve import serving_inputs
@@ -283,7 +283,7 @@ def test_the_api_serves_weeks_and_its_what_if_is_predict_demand(run: Run, api: h
     assert [row["date"] for row in answer] == [str(monday) for monday in MONDAYS[WEEKS : WEEKS + HORIZON]]
     np.testing.assert_allclose([row["q95"] for row in answer], stored["q95"], rtol=1e-6)
 
-    manifests = champion_manifests(Registry(run.settings.models))
+    manifests = champion_models(Registry(run.settings.models))
     (part,) = [p for p in serving_inputs(run.panel, manifests) if len(p.rows)]
     state = replace(part.state, channels=part.state.channels.copy())
     rng, asked = np.random.default_rng(3), []

@@ -7,15 +7,16 @@ from typing import Final, Literal
 
 import pandas as pd
 
-from shelfops_pipeline.contracts.columns import ITEM_ID, ON_PROMOTION, QUANTITY, STORE_ID, TS, Grain
+from shelfops_pipeline.contracts.columns import ITEM_ID, ON_PROMOTION, QUANTITY, STORE_ID, STORE_TOTAL, TS, Grain
 from shelfops_pipeline.data.source import CATEGORY, EVERYWHERE, Reference, RowRules
-from shelfops_pipeline.data.sources.files import Kind, find_file, read_csv
+from shelfops_pipeline.data.sources.files import Kind, find_file, has_file, read_csv
 from shelfops_pipeline.data.tables import between, calendar, covariate, filed, first_and_last, joined, ordered, sound
 from shelfops_pipeline.errors import DataError
 
 ORIGIN: Final = "Kaggle: Store Sales - Time Series Forecasting"
 _NAMES: Final = {TS: "date", STORE_ID: "store_nbr", ITEM_ID: "family", QUANTITY: "sales", ON_PROMOTION: "onpromotion"}
 _PLAN: Final[dict[str, Kind]] = {TS: "date", STORE_ID: "id", ITEM_ID: "id", ON_PROMOTION: "number"}
+_TOTALS: Final = "store_day_total.csv"  # not Kaggle's: a sum of its longer history, where somebody kept it
 _SCOPES: Final = {"National": None, "Regional": "state", "Local": "city"}
 
 
@@ -44,14 +45,14 @@ class Favorita:
         """Favorita publishes no inventory."""
 
     def reference(self) -> Reference:
-        """Stores with city, state, type, cluster; families as items; holidays; promotions, oil, customers."""
+        """Stores with city, state, type, cluster; families as items; holidays; promotions, oil, customers, totals."""
         items = pd.DataFrame({ITEM_ID: self._train[ITEM_ID].cat.categories.astype(str)})
         items[CATEGORY] = items[ITEM_ID]
         return Reference(
             stores=self._stores(),
             items=items,
             calendar=self._calendar(),
-            covariates=[self._promotions(), self._oil(), self._customers()],
+            covariates=[self._promotions(), self._oil(), self._customers(), *self._totals()],
         )
 
     def _read(self, name: str, kinds: dict[str, Kind], sales: bool = False) -> pd.DataFrame:
@@ -97,17 +98,27 @@ class Favorita:
             known_future=True,
         )
 
+    def _totals(self) -> list[pd.DataFrame]:
+        """What whole stores sold, from years before the families' sales: store_day_total.csv, where it is there."""
+        if not has_file(self._data, _TOTALS):
+            return []
+        kinds: dict[str, Kind] = {"date": "date", "store_nbr": "id", "unit_sales": "number"}
+        rows = self._read(_TOTALS, kinds)
+        return [
+            covariate(STORE_TOTAL, rows["date"], rows["unit_sales"], store_id=rows["store_nbr"], known_future=False)
+        ]
+
     def _oil(self) -> pd.DataFrame:
-        rows = self._while_trading(self._read("oil.csv", {"date": "date", "dcoilwtico": "number"}))
+        rows = self._so_far(self._read("oil.csv", {"date": "date", "dcoilwtico": "number"}))
         return covariate("oil", rows["date"], rows["dcoilwtico"], known_future=False)
 
     def _customers(self) -> pd.DataFrame:
         kinds: dict[str, Kind] = {"date": "date", "store_nbr": "id", "transactions": "number"}
-        rows = self._while_trading(self._read("transactions.csv", kinds))
+        rows = self._so_far(self._read("transactions.csv", kinds))
         return covariate(
             "customers", rows["date"], rows["transactions"], store_id=rows["store_nbr"], known_future=False
         )
 
-    def _while_trading(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """The other files begin years before the first sale, and oil.csv ends after the last: cut."""
-        return between(rows, *self.span(), "date")
+    def _so_far(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """oil.csv ends after the last sale: cut. Years before the first belong to the store totals."""
+        return between(rows, date.min, self.span()[1], "date")

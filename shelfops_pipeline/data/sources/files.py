@@ -20,6 +20,7 @@ __all__ = [
     "Kind",
     "find_file",
     "first_header",
+    "has_file",
     "header",
     "line_numbers",
     "read_bytes",
@@ -36,18 +37,26 @@ _OFFICIAL: Final = Format()
 _BLOCK: Final = 8_000_000
 
 
+def has_file(folder: Path | None, name: str) -> bool:
+    """Is a file that nobody must have there, plain or .gz?"""
+    return folder is not None and _there(folder, [name]) is not None
+
+
 def find_file(folder: Path | None, names: Sequence[str], origin: str) -> Path:
     """The first official file name that is there, plain or .gz. Raises DataError saying where to get it."""
     if folder is None:
         raise DataError(f"no data folder: pass --data DIR (or SHELFOPS_DATA) with {names[0]}; get it from {origin}")
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder: pass the one that holds {names[0]}; get it from {origin}")
-    for name in names:
-        for path in (folder / name, folder / f"{name}.gz"):
-            if path.is_file():
-                return path
-    wanted = " or ".join(names)
-    raise DataError(f"{wanted} (plain or .gz) not found in {folder}; get it from {origin}")
+    found = _there(folder, names)
+    if found is None:
+        raise DataError(f"{' or '.join(names)} (plain or .gz) not found in {folder}; get it from {origin}")
+    return found
+
+
+def _there(folder: Path, names: Sequence[str]) -> Path | None:
+    either = [path for name in names for path in (folder / name, folder / f"{name}.gz")]
+    return next((path for path in either if path.is_file()), None)
 
 
 def header(path: Path, data: bytes) -> list[str]:

@@ -18,11 +18,13 @@ from shelfops_pipeline.contracts.columns import (
     ITEM_ID,
     LEAD_TIME_DAYS,
     LEAD_TIME_SD,
+    NAME,
     ON_HAND,
     ON_ORDER,
     ON_PROMOTION,
     QUANTITY,
     STORE_ID,
+    STORE_TOTAL,
     TRANSACTION_ID,
     TS,
     UNIT_PRICE,
@@ -119,11 +121,13 @@ class Mapped:
         """Stores, items, suppliers, calendar and covariates; where no table is mapped, those that sold."""
         mapping, span = self.mapping, self.span()
         stores = stores_of(mapping.stores, self._data, lambda: self._ids(STORE_ID))
+        covariates = covariates_of(mapping, self._data, span, lambda: self.transactions(*span))
+        totals = [f[DATE].min().date() for f in covariates if len(f) and f[NAME].iloc[0] == STORE_TOTAL]
         return Reference(
             stores=stores,
             items=items_of(mapping.items, self._data, self._items),
-            calendar=calendar_of(mapping, self._data, span),
-            covariates=covariates_of(mapping, self._data, span, lambda: self.transactions(*span)),
+            calendar=calendar_of(mapping, self._data, (min([span[0], *totals]), span[1])),
+            covariates=covariates,
             suppliers=suppliers_of(mapping.suppliers, self._data),
         )
 

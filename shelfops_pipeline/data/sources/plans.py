@@ -18,6 +18,7 @@ from shelfops_pipeline.contracts.columns import (
     PRICE,
     QUANTITY,
     STORE_ID,
+    STORE_TOTAL,
     UNIT_PRICE,
     VALUE,
     Grain,
@@ -27,7 +28,7 @@ from shelfops_pipeline.data.calendars import AHEAD
 from shelfops_pipeline.data.mapping import UNTIL, Mapping, Plan, Table
 from shelfops_pipeline.data.sources.cells import Kind
 from shelfops_pipeline.data.sources.mapped_tables import MappedTable
-from shelfops_pipeline.data.tables import between, covariate, joined, sound
+from shelfops_pipeline.data.tables import EARLIEST, between, covariate, joined, sound
 from shelfops_pipeline.data.weeks import mondays
 from shelfops_pipeline.errors import DataError
 
@@ -45,28 +46,46 @@ _MEANING: Final = {
 def covariates_of(
     mapping: Mapping, folder: Path | None, span: tuple[date, date], sold: Callable[[], pd.DataFrame]
 ) -> list[pd.DataFrame]:
-    """One frame per covariate: plans from the first sale to 400 days past the last, the others up to the last.
+    """One frame per covariate: plans from the first sale to 400 days past the last, the others up to the last. Where
+    there are store totals, they and all that is not of single items begin with the first total.
 
     A channel that is both planned and in the transactions (promotions, prices) is one: where both speak, what was
     sold counts. `sold` gives the transactions, and is only called for that. Raises DataError as the tables do.
     """
     first, last = span
     reach = last + AHEAD
+    seen, since = _seen(mapping, folder, first, last)
     planned: dict[str, list[pd.DataFrame]] = defaultdict(list)
     for i, plan in enumerate(mapping.known_future):
-        for name, rows in _planned(plan, f"known_future.{i}", folder, first, reach):
+        begin = first if ITEM_ID in plan.columns else since
+        for name, rows in _planned(plan, f"known_future.{i}", folder, begin, reach):
             planned[name].append(rows)
     for name, column in _SOLD.items():
         if name in planned and column in mapping.transactions.columns:
             history = _history(sold(), name, column, mapping.grain)
             planned[name] = [*(_unsold(rows, history, mapping.grain) for rows in planned[name]), history]
-    seen: dict[str, list[pd.DataFrame]] = defaultdict(list)
-    for i, table in enumerate(mapping.past):
-        rows = _read(table, f"past.{i}", folder, first, last)
-        for name in table.covariates:
-            seen[name].append(between(_channel(rows, name), first, last, DATE))
     frames = [_covariate(name, parts, known_future=True) for name, parts in planned.items()]
     return frames + [_covariate(name, parts, known_future=False) for name, parts in seen.items()]
+
+
+def _seen(
+    mapping: Mapping, folder: Path | None, first: date, last: date
+) -> tuple[dict[str, list[pd.DataFrame]], date]:
+    """Rows of what is known only afterwards, by name, and the day with which what is not of single items begins: the
+    first of the store totals, which go back as far as they are given, else `first`."""
+    seen: dict[str, list[pd.DataFrame]] = defaultdict(list)
+    since = first
+    for total in (True, False):
+        for i, table in enumerate(mapping.past):
+            if (STORE_TOTAL in table.covariates) is not total:
+                continue
+            begin = EARLIEST if total else first if ITEM_ID in table.columns else since
+            rows = between(_read(table, f"past.{i}", folder, begin, last), begin, last, DATE)
+            if total and len(rows):
+                since = min(since, rows[DATE].min().date())
+            for name in table.covariates:
+                seen[name].append(_channel(rows, name))
+    return seen, since
 
 
 def _read(table: Table, what: str, folder: Path | None, start: date, end: date) -> pd.DataFrame:

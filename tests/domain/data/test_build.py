@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shelfops_pipeline.contracts.columns import HOLIDAY, ON_PROMOTION, OPEN, PRICE, Grain
+from shelfops_pipeline.contracts.columns import HOLIDAY, HOLIDAY_DAYS, ON_PROMOTION, OPEN, PRICE, Grain
 from shelfops_pipeline.data.aggregate import daily_demand
 from shelfops_pipeline.data.build import build_panel
 from shelfops_pipeline.data.panel import State
@@ -290,6 +290,22 @@ def test_daily_covariates_of_a_weekly_retailer_are_summed_up_by_week() -> None:
     np.testing.assert_allclose(panel.channels[PRICE][0], [(4 * 2 + 3 * 3) / 7, 3])
     np.testing.assert_allclose(panel.channels["oil"][0], [3, 10])
     np.testing.assert_array_equal(panel.channels[HOLIDAY][0], [1, 2])
+
+
+def test_weeks_count_their_days_with_a_holiday_whatever_kinds_they_are() -> None:
+    special = calendar(
+        [day(2), day(3), day(3), day(8)],
+        ["all", "all", "region:north", "region:south"],
+        ["eve", "feast", "saint", "fair"],
+        ["public", "public", "local", "local"],
+    )
+    panel = build({(s, "x"): {0: 5, 7: 6} for s in "ab"}, grain=Grain.WEEK, special=special)
+    np.testing.assert_array_equal(panel.channels[HOLIDAY_DAYS][row(panel, "a", "x"), :2], [2, 0])
+    np.testing.assert_array_equal(panel.channels[HOLIDAY_DAYS][row(panel, "b", "x"), :2], [2, 1])
+    codes = known(HOLIDAY, [(n, float(n in (4, 5)) * 3) for n in range(7)], store_id=["a"] * 7)
+    other = build({("a", "x"): {0: 5, 7: 6}}, grain=Grain.WEEK, covariates=[codes], special=special)
+    np.testing.assert_array_equal(other.channels[HOLIDAY_DAYS][0, :2], [2, NAN])
+    assert HOLIDAY_DAYS not in build({("a", "x"): DAILY}, special=special).channels
 
 
 def test_without_demand_there_is_no_panel() -> None:

@@ -34,7 +34,8 @@ def scored(origin: int, actual: Floats, median: Floats) -> ScoredFold:
     dates = np.datetime64("2025-01-01") + np.arange(H)
     points = dict.fromkeys(Metric, median)
     forecast = Forecast(dates, median, median, points, np.repeat(median[..., None], 5, axis=2), {})
-    return ScoredFold(origin, "2025-01-01", dates, actual, forecast, np.full(len(actual), 99, np.int32))
+    history, classes = np.full(len(actual), 99, np.int32), np.zeros(len(actual), np.intp)
+    return ScoredFold(origin, "2025-01-01", dates, actual, forecast, history, classes)
 
 
 def a_backtest(recipe: Recipe, errors: list[Floats], baselines: dict[str, float], actual: float = 10.0) -> Backtest:
@@ -42,9 +43,8 @@ def a_backtest(recipe: Recipe, errors: list[Floats], baselines: dict[str, float]
     shape = errors[0].shape
     y = np.full(shape, actual, np.float32)
     cells = (1, len(CLASSES))
-    unit = Calibration(
-        (H,), "count", True, np.ones(cells), np.ones(cells), np.ones(1), np.ones((*cells, 1, len(LEVELS)))
-    )
+    ratios = np.ones((*cells, 1, len(LEVELS)))
+    unit = Calibration((H,), "count", True, np.zeros((1, 2)), np.ones(cells), np.ones(cells), np.ones(1), ratios)
     return Backtest(
         origins=tuple(100 + H * k for k in range(len(errors))),
         recipes={TIER: recipe},

@@ -87,7 +87,7 @@ def test_a_missing_file_is_named(copy: Path, name: str) -> None:
         verify(copy)
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b"[]", b'{"schema_version": 1}'])
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b"[]", b'{"schema_version": %d}' % SCHEMA_VERSION])
 def test_a_damaged_manifest_is_one_clear_line(copy: Path, damage: bytes) -> None:
     (copy / MANIFEST).write_bytes(damage)
     with pytest.raises(BundleError, match=r"manifest\.json is damaged") as error:
@@ -95,10 +95,11 @@ def test_a_damaged_manifest_is_one_clear_line(copy: Path, damage: bytes) -> None
     assert "\n" not in str(error.value)
 
 
-def test_a_manifest_of_another_schema_is_refused(copy: Path) -> None:
+@pytest.mark.parametrize("other", [SCHEMA_VERSION - 1, SCHEMA_VERSION + 1])
+def test_a_manifest_of_another_schema_is_refused(copy: Path, other: int) -> None:
     raw = json.loads((copy / MANIFEST).read_text())
-    (copy / MANIFEST).write_text(json.dumps(raw | {"schema_version": SCHEMA_VERSION + 1}))
-    with pytest.raises(BundleError, match="schema version 2 is not 1; use the release that wrote it"):
+    (copy / MANIFEST).write_text(json.dumps(raw | {"schema_version": other}))
+    with pytest.raises(BundleError, match=f"version {other} is not {SCHEMA_VERSION}; use the release that wrote it"):
         read_manifest(copy)
 
 

@@ -192,7 +192,7 @@ def test_closed_and_unobserved_rows_are_not_learned_from() -> None:
     extra.actual[10:] = 1e6
     extra.state.channel(OPEN)[10:, -H:] = 0
     got = fit_calibration([spoiled, extra], "count", True, BLOCKS)
-    for name in ("weights", "bias", "log_share", "ratios"):
+    for name in ("trust", "weights", "bias", "log_share", "ratios"):
         np.testing.assert_array_equal(getattr(got, name), getattr(expected, name))
 
 

@@ -34,7 +34,7 @@ def test_both_graphs_agree_with_their_models(copy: Path, retailer_panel: Panel, 
 def test_the_booster_of_another_seed_is_refused(copy: Path, retailer_panel: Panel, trained_log: Trained) -> None:
     recipe = trained_log.recipe
     rows = create_features(retailer_panel, recipe.spec, "log", channel_scales(retailer_panel), 2000, seed=99)
-    export_xgboost(fit_xgboost(rows, recipe.xgboost, "log", seed=99), copy)
+    export_xgboost(fit_xgboost(rows, recipe.model_copy(update={"seed": 99})), copy)
     state = origin_state(retailer_panel, trained_log.members, retailer_panel.n_observed - 1)
     with pytest.raises(BundleError, match=r"xgboost: the ONNX graph differs from the model by up to .* not registered"):
         check_parity(trained_log.members, copy, state)

@@ -48,10 +48,10 @@ def test_the_count_objective_predicts_units_and_the_log_objective_a_deviation(
 ) -> None:
     recipe = trained_count.recipe
     rows = create_features(rare_panel, recipe.spec, "count", channel_scales(rare_panel), 4000, seed=1)
-    count = fit_xgboost(rows, recipe.xgboost, "count", seed=1).inplace_predict(rows.matrix)
+    count = fit_xgboost(rows, recipe.model_copy(update={"transform": "count"})).inplace_predict(rows.matrix)
     assert (count >= 0).all()
     assert count.mean() == pytest.approx(rows.demand.mean(), rel=0.1)
-    log = fit_xgboost(rows, recipe.xgboost, "log", seed=1).inplace_predict(rows.matrix)
+    log = fit_xgboost(rows, recipe.model_copy(update={"transform": "log"})).inplace_predict(rows.matrix)
     assert log.mean() == pytest.approx((np.log1p(rows.demand) - rows.base).mean(), abs=0.05)
 
 

@@ -8,6 +8,7 @@ import pytest
 from shelfops_pipeline.contracts.columns import Grain, Tier
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.errors import NotEnoughHistoryError
+from shelfops_pipeline.features.create import create_features
 from shelfops_pipeline.models.recipe import Recipe, channel_scales, choose_transform, default_recipe
 from tests.domain.support import NEW, difficult_panel
 
@@ -114,3 +115,11 @@ def test_channel_scales_come_from_the_observed_history_alone(panel: Panel) -> No
 def test_a_channel_that_never_varies_or_was_never_known_is_left_unscaled(panel: Panel) -> None:
     flat = {"steady": np.full_like(panel.demand, 3), "silent": np.full_like(panel.demand, np.nan)}
     assert channel_scales(replace(panel, channels=flat)) == {"steady": (3.0, 1.0), "silent": (0.0, 1.0)}
+
+
+@pytest.mark.parametrize("known", [14, 20, 27])
+def test_a_history_shorter_than_the_reference_window_still_makes_rows(known: int) -> None:
+    short = difficult_panel().as_of(known - 1, 7)
+    recipe = default_recipe(short, Tier.COLD_START, 7, seed=1)
+    rows = create_features(short, recipe.spec, recipe.transform, channel_scales(short), 500, seed=1)
+    assert len(rows.demand) > 0

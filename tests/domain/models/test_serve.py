@@ -39,11 +39,12 @@ class Constant:
         return np.zeros(decoder.shape[:2], np.float32)
 
 
-def model(panel: Panel, tier: Tier, value: float) -> ServedModel:
-    """A count model whose forecast is `value` everywhere."""
+def model(panel: Panel, tier: Tier, value: float, trusted: float = 0.0) -> ServedModel:
+    """A count model whose forecast is `value` everywhere, moved by `trusted` of the way towards totals."""
     shape = (1, len(CLASSES))
     ratios = np.ones((*shape, 1, len(LEVELS)))
-    calibration = Calibration((H,), "count", False, np.ones(shape), np.ones(shape), np.array([1.0]), ratios)
+    trust = np.array([[trusted, 0.0]])
+    calibration = Calibration((H,), "count", False, trust, np.ones(shape), np.ones(shape), np.array([1.0]), ratios)
     categories = {k: v.categories for k, v in panel.static.items()}
     members = Members(spec_for(panel, tier, H), "count", {}, categories, panel.holiday_kinds, Constant(value))
     return ServedModel(f"{tier.value}-1", members, calibration)
