@@ -1,4 +1,4 @@
-"""What the commands do, behind `cli.py`."""
+"""What the commands do, behind `cli`."""
 
 import sys
 from datetime import date

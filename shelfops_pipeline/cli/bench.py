@@ -1,0 +1,49 @@
+"""`shelfops bench`: speed beside what a user would pick instead."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+bench = typer.Typer(no_args_is_help=True, help="Measure speed beside what you would use instead.")
+
+
+@bench.command("features")
+def bench_features(
+    series: Annotated[int, typer.Option(min=10, help="Series")] = 30_490,
+    days: Annotated[int, typer.Option(min=60, help="Days of history")] = 1_941,
+) -> None:
+    """Lags and rolling statistics beside pandas and mlforecast; one JSON object on stdout."""
+    from shelfops_pipeline.services.commands import run_benchmark
+
+    run_benchmark("features", ["--series", str(series), "--days", str(days)])
+
+
+@bench.command("ingest")
+def bench_ingest(
+    series: Annotated[int, typer.Option(min=10, help="Series")] = 30_490,
+    days: Annotated[int, typer.Option(min=28, help="Days of history")] = 152,
+    data: Annotated[Path | None, typer.Option(help="The real M5 files; without, files like them are made")] = None,
+) -> None:
+    """Read, validate, store and load M5 beside plain pandas; one JSON object on stdout."""
+    from shelfops_pipeline.services.commands import run_benchmark
+
+    given = [] if data is None else ["--data", str(data)]
+    run_benchmark("ingest", ["--series", str(series), "--days", str(days), *given])
+
+
+@bench.command("train", epilog="Example: shelfops bench train --data ~/data --only xgboost")
+def bench_train(
+    data: Annotated[
+        Path | None, typer.Option(help="Folder that holds rossmann/ and m5/; without, data like them are made")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="xgboost, forecast or scaling; may be repeated")] = None,
+    series: Annotated[list[int] | None, typer.Option(min=10, help="Sizes for scaling; may be repeated")] = None,
+) -> None:
+    """XGBoost beside mlforecast + LightGBM, the default forecast, and its growth; one JSON object on stdout."""
+    from shelfops_pipeline.services.commands import run_benchmark
+
+    given = [] if data is None else ["--data", str(data)]
+    given += ["--only", *only] if only else []
+    given += ["--series", *map(str, series)] if series else []
+    run_benchmark("train", given)
