@@ -24,6 +24,12 @@ from shelfops_pipeline.contracts.columns import (
 TITLE: Final = "Reliability of the quantiles"
 _PER_ROW: Final = 3
 _ROW: Final = 330
+_WORDS: Final = {
+    "new": "No demand so far",
+    "new_item": "New items",
+    "new_store": "New stores",
+    "dormant": "No demand of late",
+}
 
 
 def quantile_reliability(scores: pd.DataFrame) -> Any:
@@ -66,7 +72,7 @@ def _panels(own: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """(name, scores by metric) of all rows and of each class that has any."""
     groups = [("All rows", own[own[BY] == "all"])]
     groups += [
-        ("No demand so far" if g == "new" else f"{str(g).capitalize()} demand", part)
+        (_WORDS.get(str(g), f"{str(g).capitalize()} demand"), part)
         for g, part in own[own[BY] == "class"].groupby(GROUP, sort=False)
     ]
     tables = [(name, part.set_index(METRIC)) for name, part in groups]

@@ -4,14 +4,17 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.contracts.columns import Grain
-from shelfops_pipeline.data.keys import days_of, first_day
+from shelfops_pipeline.data.aggregate import daily_demand
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.data.source import EVERYWHERE, Reference
+from shelfops_pipeline.data.tables import between, constant
+from shelfops_pipeline.data.weeks import whole_weeks
 
-_LEAST_LONGER = 364  # days: what a total adds is the year that the items do not have
+_LEAST_LONGER = np.timedelta64(364, "D")  # what a total adds is the year that the items do not have
 _LEAST_KNOWN = 0.5  # of the periods of that year: what is mostly holes adds little
 
 
@@ -31,8 +34,7 @@ def store_totals(panel: Panel, reference: Reference, build: Callable[[pd.DataFra
         calendar=reference.calendar,
         covariates=whole,
     )
-    totals = build(demand, described)
-    return totals if totals.dates[totals.n_observed - 1] == panel.dates[panel.n_observed - 1] else None
+    return build(demand, described)
 
 
 def _name(frame: pd.DataFrame) -> str:
@@ -41,20 +43,34 @@ def _name(frame: pd.DataFrame) -> str:
 
 def _demand(panel: Panel, reference: Reference) -> pd.DataFrame | None:
     """Date, store, item and quantity of the totals, as `aggregate.daily_demand` has them."""
-    given = [f for f in reference.covariates if _name(f) == c.STORE_TOTAL]
-    if not given:
+    given = next((f for f in reference.covariates if _name(f) == c.STORE_TOTAL), None)
+    if given is None:
         return None
-    rows = given[0]
-    rows = rows[np.isin(rows[c.STORE_ID].astype(str), panel.store_ids) & rows[c.VALUE].notna()]
-    day = first_day(days_of(rows[c.DATE].to_numpy()), panel.grain).astype("datetime64[D]")
-    if not _longer(day, panel):
-        return None
-    known = (day >= _first_whole(rows, panel.grain)) & (day <= panel.dates[panel.n_observed - 1])
-    frame = pd.DataFrame(
+    store = given[c.STORE_ID].astype(str)
+    known = (store.isin(panel.store_ids) & given[c.VALUE].notna()).to_numpy()
+    sold = pd.DataFrame(
         {
-            c.DATE: day[known].astype("datetime64[ns]"),
-            c.STORE_ID: rows.loc[known, c.STORE_ID].astype(str).astype("category"),
-            c.ITEM_ID: pd.Categorical([EVERYWHERE] * int(known.sum())),
-            c.QUANTITY: rows.loc[known, c.VALUE].to_numpy(np.float64),
+            c.TS: given.loc[known, c.DATE],
+            c.STORE_ID: store[known].astype("category"),
+            c.ITEM_ID: constant(EVERYWHERE, int(known.sum())),
+            c.QUANTITY: given.loc[known, c.VALUE].astype(np.float64),
         }
     )
+    days = sold[c.TS].to_numpy("datetime64[D]")
+    if not _adds_a_year(days, panel):
+        return None
+    if panel.grain is Grain.WEEK:
+        sold = between(sold, *whole_weeks(days))
+    demand = daily_demand(sold, panel.grain)
+    last = panel.dates[panel.n_observed - 1]
+    demand = demand[demand[c.DATE].to_numpy() <= last].reset_index(drop=True)
+    if demand[c.DATE].max().to_datetime64() != last:
+        return None
+    return demand.assign(**{c.QUANTITY: demand[c.QUANTITY].clip(lower=0)})
+
+
+def _adds_a_year(days: NDArray[np.datetime64], panel: Panel) -> bool:
+    """Do the totals begin a year or more before the items, and not with holes?"""
+    before = np.unique(days[days < panel.dates[0]])
+    least = _LEAST_KNOWN * (_LEAST_LONGER.astype(int) / panel.grain.days)
+    return len(before) >= least and bool(panel.dates[0] - before[0] >= _LEAST_LONGER)

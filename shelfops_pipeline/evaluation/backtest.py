@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from shelfops_pipeline.contracts.columns import Metric, Tier
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.evaluation.baselines import BaselineHistory
+from shelfops_pipeline.evaluation.fresh import with_fresh
 from shelfops_pipeline.features.state import StateBuilder
 from shelfops_pipeline.inference.calibration import Calibration, demand_class
 from shelfops_pipeline.inference.predict import Forecast, calibrated
@@ -123,10 +124,10 @@ def forecast_fold(panel: Panel, recipe: Recipe, origin: int, totals: Totals | No
     members = fit_members(known, recipe)
     state = StateBuilder(known, spec, recipe.transform, members.channel_scales).at(origin)
     forecasts, actual = members.predict(state), actuals(panel, origin, spec.horizon)
-    if totals is None:
-        return FoldForecast(origin, state, forecasts, actual)
-    state = replace(state, shift=totals.shifts(forecasts))
-    return FoldForecast(origin, state, forecasts, actual, totals.groups)
+    if totals is not None:
+        state = replace(state, shift=totals.shifts(forecasts))
+    fold = FoldForecast(origin, state, forecasts, actual, None if totals is None else totals.groups)
+    return with_fresh(fold, known, recipe, members) if spec.tier is Tier.COLD_START else fold
 
 
 def actuals(panel: Panel, origin: int, horizon: int) -> Floats:

@@ -1,7 +1,7 @@
 """Which (series, origin, horizon) are trained on: drawn before anything is computed, so that the sample depends on the
 seed and on what was observed alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,10 +11,12 @@ from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.features.arrays import Bools, Floats
+from shelfops_pipeline.features.likes import NEW_ITEM, NEW_SERIES, NEW_STORE, Marks
 from shelfops_pipeline.features.recent import cut
 from shelfops_pipeline.features.state import Request
 
-_FORGET_SHARE = 0.1  # of the cold-start tier's training rows: shown as if the series were new
+# Shares of the cold-start tier's training rows that are shown as if the series, its item or its store were new.
+_FORGET = {NEW_SERIES: 0.05, NEW_ITEM: 0.04, NEW_STORE: 0.02}
 _BLOCK = 2_048
 
 
@@ -65,8 +67,23 @@ def _requests(
         rows = np.flatnonzero(rng.random(panel.n_series) < share)
         if len(rows):
             cold = spec.tier is Tier.COLD_START
-            new = rng.random(len(rows)) < _FORGET_SHARE if cold else np.zeros(len(rows), dtype=bool)
+            new = draw_new(panel, _FORGET, len(rows), rng) if cold else np.zeros(len(rows), dtype=np.uint8)
             yield Request(int(origin), rows, new)
+
+
+def draw_new(panel: Panel, shares: Mapping[int, float], n: int, rng: np.random.Generator) -> Marks:
+    """[n] what of each series is to look new: a mark by its share, 0 by what the shares leave."""
+    possible = ways_to_be_new(panel)
+    marks = [mark if mark in possible else NEW_SERIES for mark in shares]
+    at = np.searchsorted(np.cumsum(list(shares.values())), rng.random(n), side="right")
+    return np.array([*marks, 0], dtype=np.uint8)[at]
+
+
+def ways_to_be_new(panel: Panel) -> tuple[int, ...]:
+    """What of a series can look new: itself, its item, its store. The only item (or store) of a retailer is always
+    known: without it there would be none to be like."""
+    several = {NEW_ITEM: len(np.unique(panel.item_ids)) > 1, NEW_STORE: len(np.unique(panel.store_ids)) > 1}
+    return (NEW_SERIES, *(mark for mark, possible in several.items() if possible))
 
 
 def _targets(panel: Panel, origins: NDArray[np.intp], horizon: int) -> int:

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.bundle import Transform
+from shelfops_pipeline.contracts.columns import ITEM_ID, STORE_ID
 from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.features.arrays import Bools, Floats, ratio
 from shelfops_pipeline.features.forget import forget_history, location
 from shelfops_pipeline.features.history import History
-from shelfops_pipeline.features.likes import Likes
+from shelfops_pipeline.features.likes import Asked, Likes, Marks
 from shelfops_pipeline.features.recent import Recent, cut
 from shelfops_pipeline.inference.matrix import season_position
 from shelfops_pipeline.inference.sequence import Scales, channel_input, relative_level
@@ -36,8 +37,9 @@ class Request:
     origin: int
     rows: Rows
     """[n] series, ascending"""
-    new: Bools
-    """[n] is the series to look as if it had no history?"""
+    new: Marks
+    """[n] what of each series is to look as if it had no history: bits of likes.NEW_SERIES, NEW_ITEM, NEW_STORE; 0 is
+    nothing"""
 
     def within(self, block: slice) -> tuple[slice, Self]:
         """(which of the series lie in a block of the panel, the request for those, counted within the block)"""
@@ -59,11 +61,12 @@ class StateBuilder:
         self.layout = Layout.of(spec)
         self._block = block or max(1, min(_BLOCK_CELLS // panel.n_observed, _MOST_SERIES))
 
-    def at(self, origin: int, new: Bools | None = None) -> SeriesState:
-        """The state of every series when period `origin` has just ended; those marked `new` [S] as if they had no
-        history. Raises IndexError outside the observed history."""
+    def at(self, origin: int, new: Marks | Bools | None = None) -> SeriesState:
+        """The state of every series when period `origin` has just ended; those marked `new` [S] as if they, their item
+        or their store had no history. Raises IndexError outside the observed history."""
         n = self.panel.n_series
-        request = Request(origin, np.arange(n), np.zeros(n, dtype=bool) if new is None else new)
+        marks = np.zeros(n, dtype=np.uint8) if new is None else new.astype(np.uint8)
+        request = Request(origin, np.arange(n), marks)
         parts = [state for _, _, state in self.over([request])]
         return SeriesState.join(parts)
 
@@ -94,11 +97,12 @@ class StateBuilder:
         """The state of some series of a block, which begins with series `first` of the panel."""
         rows = request.rows
         recent, promo = history.recent(k, rows)
-        own = history.sums(k, rows, recent).of_those(request.new)
-        scalars = history.scalars(k, rows, recent, promo) | likes.scalars(k, rows + first, own)
-        scalars |= self._statics(history.panel, rows) | history.price_scalars(k, rows)
-        scalars |= self._levels(scalars, likes.level(k, rows + first, own))
-        tables = self._tables(request.origin, recent, promo, likes.seasonal(k, rows + first, own))
+        new = request.new > 0
+        asked = Asked(k, rows + first, request.new, history.sums(k, rows, recent).of_those(new))
+        scalars = history.scalars(k, rows, recent, promo) | likes.scalars(asked)
+        scalars |= self._statics(history.panel, likes, asked, rows) | history.price_scalars(k, rows)
+        scalars |= self._levels(scalars, likes.level(asked))
+        tables = self._tables(request.origin, recent, promo, likes.seasonal(asked))
         last_year = history.last_year(k, rows) if self.spec.last_year else {}
 
         def stack(group: str, values: dict[str, Floats]) -> Floats:
@@ -120,10 +124,13 @@ class StateBuilder:
             encoder=self._encoder(history, rows, request.origin, scalars),
             shift=np.zeros((len(rows), *self.layout.shapes["shift"]), dtype=np.float32),
         )
-        return forget_history(state, request.new, self.transform) if request.new.any() else state
+        return forget_history(state, new, self.transform) if new.any() else state
 
-    def _statics(self, block: Panel, rows: Rows) -> dict[str, Floats]:
+    def _statics(self, block: Panel, likes: Likes, asked: Asked, rows: Rows) -> dict[str, Floats]:
+        """Codes of the static attributes. An item or a store without history is no known one: nothing was learned of
+        its code, and what a model makes of a number that it never saw is chance."""
         codes = {name: block.static[name].codes[rows] for name in self.spec.static}
+        codes |= {key: np.where(likes.known(key, asked), codes[key], -1) for key in (STORE_ID, ITEM_ID) if key in codes}
         return {f"static_{k}": np.where(v >= 0, v, np.nan).astype(np.float32) for k, v in codes.items()}
 
     def _levels(self, scalars: dict[str, Floats], likes: Floats) -> dict[str, Floats]:

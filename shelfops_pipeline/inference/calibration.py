@@ -17,20 +17,28 @@ from shelfops_pipeline.inference.state import SeriesState
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-CLASSES = ("smooth", "erratic", "intermittent", "lumpy", "new")
+CLASSES = ("smooth", "erratic", "intermittent", "lumpy", "new", "dormant", "new_item", "new_store")
+NEW_CLASSES = ("new", "new_item", "new_store")
+"""Those of series without history."""
 
 # Equal steps of probability, so that a mean over them is an expectation; the published quantiles are among them.
 LEVELS = tuple(round(0.025 * k, 3) for k in range(1, 40))
+_ARRAYS = ("trust", "weights", "bias", "log_share", "ratios")
 _PUBLISHED = [LEVELS.index(q) for q in QUANTILES]
 
 
 def demand_class(state: SeriesState) -> NDArray[np.intp]:
     """[S] class of each series by demand interval and variation (Syntetos, Boylan and Croston 2005, cut-offs 1.32 and
-    0.49); series without demand so far are `new`."""
-    adi, cv2 = state.scalar("adi"), state.scalar("cv2")
+    0.49). A series that was observed but of late never sold is `dormant`; one without history is `new_item` where no
+    store sells its item, `new_store` where its store sells nothing, else `new`: how sure one can be differs widely."""
+    adi, cv2, history = state.scalar("adi"), state.scalar("cv2"), state.scalar("history")
     known = np.isfinite(adi) & np.isfinite(cv2)
     index = 2 * (adi > 1.32).astype(np.intp) + (cv2 > 0.49)
-    return np.where(known, index, CLASSES.index("new"))
+    new = np.full(state.n_series, CLASSES.index("new"))
+    for key in ("store", "item"):
+        level = next(name for name in state.layout.scalars if name.startswith(f"{key}_level_"))
+        new[(history == 0) & np.isnan(state.scalar(level))] = CLASSES.index(f"new_{key}")
+    return np.where(known, index, np.where(history > 0, CLASSES.index("dormant"), new))
 
 
 @dataclass(frozen=True)
@@ -108,15 +116,13 @@ class Calibration:
         raw: dict[str, Any] = json.loads(text)
         if tuple(raw.pop("levels")) != LEVELS:
             raise ValueError("calibration was fitted for other probabilities than this release publishes")
-        arrays = {k: np.array(raw.pop(k), dtype=np.float64) for k in ("trust", "weights", "bias", "log_share", "ratios")}
+        arrays = {k: np.array(raw.pop(k), dtype=np.float64) for k in _ARRAYS}
         if not all(np.isfinite(v).all() for v in arrays.values()):
             raise ValueError("calibration holds numbers that are not finite")
         return cls(blocks=tuple(raw["blocks"]), transform=raw["transform"], integer=raw["integer"], **arrays)
 
 
-def reconciled(
-    members: dict[str, Floats], shift: Floats, trust: Doubles, block: NDArray[np.intp]
-) -> dict[str, Floats]:
+def reconciled(members: dict[str, Floats], shift: Floats, trust: Doubles, block: NDArray[np.intp]) -> dict[str, Floats]:
     """Each member [S, H] times exp(trust x shift)."""
     factors = np.exp(trust[block].T.astype(np.float32) * shift)
     return {name: members[name] * factors[:, m] for m, name in enumerate(MEMBERS)}

@@ -98,7 +98,7 @@ class SeriesState:
     channels: Floats
     encoder: Floats
     shift: Floats
-    """[S, M, H] log of the forecast of a series' total over the sum of each member's (`models.totals`); 0: none made."""
+    """[S, M, H] log of the forecast of a series' total over the sum of each member's (`models.totals`); 0: none."""
 
     @property
     def n_series(self) -> int:

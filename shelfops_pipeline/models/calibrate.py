@@ -8,7 +8,15 @@ from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.bundle import Transform
 from shelfops_pipeline.errors import NotEnoughHistoryError
-from shelfops_pipeline.inference.calibration import CLASSES, LEVELS, Calibration, blend, demand_class, reconciled
+from shelfops_pipeline.inference.calibration import (
+    CLASSES,
+    LEVELS,
+    NEW_CLASSES,
+    Calibration,
+    blend,
+    demand_class,
+    reconciled,
+)
 from shelfops_pipeline.inference.state import SeriesState
 from shelfops_pipeline.models.trust import fit_trust
 
@@ -16,13 +24,15 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 _GRID = np.linspace(0, 1, 21)
-_WEIGHT_PRIOR = 3_000  # rows at which a cell's own ensemble weight counts as much as the pooled one
+_WEIGHT_PRIOR = 3_000  # rows at which the pooled ensemble weight counts as much as equal ones
+_CELL_PRIOR = 30_000  # rows at which a cell's own weight counts as much as the pooled one
 _BIAS_PRIOR = 5_000
 _QUANTILE_PRIOR = 150
-_ROWS_PER_KNOT = 400
+_ROWS_PER_KNOT = 2_000
 _MOST_KNOTS = 12
 _LEVEL_DEVIATION = 0.1  # typical level error of one fold, log units
 _BIAS_RANGE = (0.7, 1.5)  # beyond it something else is wrong; a factor must not hide it
+_NEW_BIAS_RANGE = (0.4, 2.5)  # of new series: their level is a guess, and the mean lies far from the typical
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,8 @@ class FoldForecast:
     """[S, H] NaN where not observed"""
     groups: NDArray[np.intp] | None = None
     """[S] the total that each series is part of, where `state.shift` comes from totals; None: there are none"""
+    fresh: "Fresh | None" = None
+    """some of the series forecast a second time, as if they were new"""
 
     @property
     def scored(self) -> NDArray[np.bool_]:
@@ -45,7 +57,31 @@ class FoldForecast:
     def take(self, rows: NDArray[np.intp]) -> "FoldForecast":
         members = {k: v[rows] for k, v in self.members.items()}
         groups = None if self.groups is None else self.groups[rows]
-        return FoldForecast(self.origin, self.state.take(rows), members, self.actual[rows], groups)
+        fresh = None if self.fresh is None else self.fresh.take(rows, len(self.actual))
+        return FoldForecast(self.origin, self.state.take(rows), members, self.actual[rows], groups, fresh)
+
+    def as_new(self) -> "FoldForecast | None":
+        """The second forecasts as a fold of their own, with what then happened; None where there are none."""
+        if self.fresh is None:
+            return None
+        return FoldForecast(self.origin, self.fresh.state, self.fresh.members, self.actual[self.fresh.rows])
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """Members' forecasts of R series of a fold, made as if they, their items or their stores had no history."""
+
+    rows: NDArray[np.intp]
+    """[R] row in the fold; one may come several times"""
+    state: SeriesState
+    members: dict[str, Floats]
+
+    def take(self, rows: NDArray[np.intp], n: int) -> "Fresh":
+        """Those of some of the fold's n series."""
+        place = np.full(n, -1)
+        place[rows] = np.arange(len(rows))
+        kept = np.flatnonzero(place[self.rows] >= 0)
+        return Fresh(place[self.rows[kept]], self.state.take(kept), {k: v[kept] for k, v in self.members.items()})
 
 
 def horizon_blocks(horizon: int, short: int) -> tuple[int, ...]:
@@ -63,6 +99,8 @@ def fit_calibration(
     A fold's level error, by which its whole retailer sold more or less than forecast, widens the distribution but moves
     it only as far as it is larger than what one period differs from the next (a James-Stein shrinkage): carried over
     in full, it made MAE on five rossmann folds 12 % worse.
+
+    The classes of new series are fitted on series that were forecast as if they were new, where the folds have them.
 
     Raises NotEnoughHistoryError when the folds hold no observed demand."""
     trust = fit_trust(folds, blocks)
@@ -84,9 +122,55 @@ def fit_calibration(
     jitter = np.random.default_rng(0).random(len(mean)) if integer else 0.0
     ratio = (rows.actual + jitter) / (mean + offset)
     if transform == "log":  # what is not lasting must not come back through the median
-        ratio = ratio * np.exp(lasting - level)[rows.block]
+        ratio = _of_typical_spread(ratio * np.exp(lasting - level)[rows.block], rows.fold)
     ratios = _fit_quantiles(rows, ratio, mean, knots, len(blocks))
-    return Calibration(blocks, transform, integer, trust, weights, bias, knots, ratios)
+    calibration = Calibration(blocks, transform, integer, trust, weights, bias, knots, ratios)
+    return _with_new_classes(calibration, folds, levels, lasting)
+
+
+def _with_new_classes(
+    calibration: Calibration, folds: Sequence[FoldForecast], levels: Doubles, lasting: Doubles
+) -> Calibration:
+    """The calibration with its tables of new series fitted on the folds' fresh forecasts. The level errors of the folds
+    [K, B] are those of all series: what new ones are off beyond them is a property of new series, and so is kept."""
+    found = ((k, fold.as_new()) for k, fold in enumerate(folds))
+    forecasts = {k: fold for k, fold in found if fold is not None and fold.scored.any()}
+    if not forecasts:
+        return calibration
+    blocks, transform = calibration.blocks, calibration.transform
+    rows = _flatten(list(forecasts.values()), blocks, calibration.trust)
+    error = levels[np.array(list(forecasts))[rows.fold], rows.block]
+    weights = _fit_weights(_centred(rows, transform), transform, len(blocks))
+    blended = blend(rows.xgboost, rows.lstm, weights[rows.block, rows.cls], transform)
+    shape = _fit_bias(rows, blended * np.exp(error), len(blocks), _NEW_BIAS_RANGE)
+    bias = np.clip(shape * np.exp(lasting)[:, None], *_NEW_BIAS_RANGE)
+    mean = blended * bias[rows.block, rows.cls]
+    jitter = np.random.default_rng(0).random(len(mean)) if calibration.integer else 0.0
+    ratio = (rows.actual + jitter) / (mean + calibration.offset)
+    if transform == "log":
+        ratio = ratio * np.exp(lasting - levels.mean(axis=0))[rows.block]
+    ratios = _fit_quantiles(rows, ratio, mean, calibration.log_share, len(blocks))
+    new = np.isin(CLASSES, NEW_CLASSES)
+    return replace(
+        calibration,
+        weights=np.where(new, weights, calibration.weights),
+        bias=np.where(new, bias, calibration.bias),
+        ratios=np.where(new[:, None, None], ratios, calibration.ratios),
+    )
+
+
+def _of_typical_spread(ratio: Doubles, fold: NDArray[np.intp]) -> Doubles:
+    """The ratios with each fold's spread around its median brought to that of the typical (median) fold: a window full
+    of holidays must not make every interval wide. Where nothing was sold the ratio stays 0."""
+    sold = ratio > 0
+    logs = np.log(ratio[sold])
+    quartiles = np.array([np.quantile(logs[fold[sold] == k], [0.25, 0.5, 0.75]) for k in np.unique(fold[sold])])
+    of = np.searchsorted(np.unique(fold[sold]), fold[sold])
+    spread = np.maximum(quartiles[:, 2] - quartiles[:, 0], 1e-6)
+    centre = quartiles[of, 1]
+    out = ratio.copy()
+    out[sold] = np.exp(centre + (logs - centre) * (np.median(spread) / spread)[of])
+    return out
 
 
 def _trust(level: Doubles, folds: Sequence[FoldForecast]) -> Doubles:
@@ -150,27 +234,33 @@ def _level_errors(rows: _Rows, forecast: Floats, transform: Transform, n_blocks:
 
 
 def _loss(actual: Floats, forecast: Floats, transform: Transform) -> Doubles:
-    """Per row: squared log error, or Poisson deviance up to a constant."""
+    """Per row: squared log error, or half the Poisson deviance."""
     if transform == "log":
         return np.square(np.log1p(actual) - np.log1p(forecast), dtype=np.float64)
     safe = np.maximum(forecast, 1e-3).astype(np.float64)
-    return safe - actual * np.log(safe)
+    return safe - actual + actual * np.log(np.maximum(actual, 1e-9) / safe)
 
 
 def _fit_weights(rows: _Rows, transform: Transform, n_blocks: int) -> Doubles:
+    """[B, C] weight of XGBoost with the least loss on the rows, every fold counting alike: where demand is hard to
+    forecast for both members, in a window full of holidays, there is little to learn about which is better."""
     shape = (n_blocks, len(CLASSES))
-    cell = rows.block * len(CLASSES) + rows.cls
-    count = np.bincount(cell, minlength=np.prod(shape)).astype(np.float64)
+    cell, n_cells, n_folds = rows.block * len(CLASSES) + rows.cls, int(np.prod(shape)), int(rows.fold.max()) + 1
+    count = np.bincount(cell, minlength=n_cells).astype(np.float64)
 
-    def cell_losses(weight: float) -> Doubles:
+    def fold_losses(weight: float) -> Doubles:
         blended = blend(rows.xgboost, rows.lstm, np.array(weight), transform)
-        return np.bincount(cell, _loss(rows.actual, blended, transform), len(count)).astype(np.float64)
+        loss = _loss(rows.actual, blended, transform)
+        sums = np.bincount(rows.fold * n_cells + cell, loss, n_folds * n_cells).astype(np.float64)
+        return sums.reshape(n_folds, n_cells)
 
-    losses = np.stack([cell_losses(w) for w in _GRID])
+    by_fold = np.stack([fold_losses(w) for w in _GRID])
+    best = np.maximum(by_fold.sum(axis=2).min(axis=0), 1e-9)
+    losses = (by_fold * (best.mean() / best)[:, None]).sum(axis=1)
     pooled = _GRID[losses.sum(axis=1).argmin()]
     own = _GRID[losses.argmin(axis=0)]
     pooled = (pooled * count.sum() + 0.5 * _WEIGHT_PRIOR) / (count.sum() + _WEIGHT_PRIOR)
-    weight = (own * count + pooled * _WEIGHT_PRIOR) / (count + _WEIGHT_PRIOR)
+    weight = (own * count + pooled * _CELL_PRIOR) / (count + _CELL_PRIOR)
     # Where the blend does not beat the better single model, that model serves alone.
     at = np.rint(weight * (len(_GRID) - 1)).astype(np.intp)
     blended = losses[at, np.arange(len(at))]
@@ -179,20 +269,20 @@ def _fit_weights(rows: _Rows, transform: Transform, n_blocks: int) -> Doubles:
     return np.where(helps, weight, single).reshape(shape)
 
 
-def _fit_bias(rows: _Rows, blended: Floats, n_blocks: int) -> Doubles:
+def _fit_bias(rows: _Rows, blended: Floats, n_blocks: int, limits: tuple[float, float] = _BIAS_RANGE) -> Doubles:
     shape = (n_blocks, len(CLASSES))
     cell = rows.block * len(CLASSES) + rows.cls
     actual = np.bincount(cell, rows.actual, np.prod(shape))
     forecast = np.bincount(cell, blended, np.prod(shape))
     count = np.bincount(cell, minlength=np.prod(shape))
-    overall = np.clip(actual.sum() / max(forecast.sum(), 1e-9), *_BIAS_RANGE)
+    overall = np.clip(actual.sum() / max(forecast.sum(), 1e-9), *limits)
     prior = _BIAS_PRIOR * forecast.sum() / max(count.sum(), 1)
     factor = (actual + overall * prior) / (forecast + prior) if prior > 0 else np.ones(len(actual))
-    return np.clip(factor, *_BIAS_RANGE).reshape(shape)
+    return np.clip(factor, *limits).reshape(shape)
 
 
 def _knots(mean: Doubles) -> Doubles:
-    n = int(np.clip(len(mean) // (_ROWS_PER_KNOT * len(CLASSES)), 1, _MOST_KNOTS))
+    n = int(np.clip(len(mean) // _ROWS_PER_KNOT, 1, _MOST_KNOTS))
     return np.unique(np.quantile(np.log1p(mean), (np.arange(n) + 0.5) / n).round(6))
 
 

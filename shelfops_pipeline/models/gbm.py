@@ -24,7 +24,7 @@ _TWEEDIE_POWER = 1.1  # close to Poisson, with room for over-dispersion
 def fit_xgboost(rows: FeatureRows, recipe: Recipe) -> Any:
     """Fit a booster: `log` learns log1p(y) - base by squared error, `count` learns E[y] by Tweedie deviance.
 
-    Demand may only fall where a price rises (measured on three m5 folds: WRMSSE 1.7, 1.3 and 0.1 % lower). The number of
+    Demand may only fall where a price rises (on three m5 folds WRMSSE fell by 1.7, 1.3 and 0.1 %). The number of
     rounds comes from the recipe; no scored fold is looked at to stop early. The GPU is used if present.
     """
     import xgboost

@@ -13,6 +13,9 @@ from shelfops_pipeline.errors import NotEnoughHistoryError
 
 _COUNT_ZERO_SHARE = 0.2  # above it, whole-unit demand is modelled as counts rather than on a log scale
 _LEAST_PERIODS = 14
+# Of 250 and of 320 rounds. Windows of a short history overlap: m5 (152 days) is fitted best by little more than half of
+# what rossmann (900 days) takes (WRMSSE on two folds 0.495 and 0.535 against 0.514 and 0.586).
+_RATE_SMALL, _RATE, _RATE_SHORT = 0.06, 0.07, 0.04
 _FASTEST_RATE = 0.1  # at 0.14, a booster on m5 was a tenth too high in total; at 0.07 it was within a hundredth
 
 
@@ -133,7 +136,7 @@ def default_recipe(panel: Panel, tier: Tier, horizon: int, seed: int, effort: fl
     boost = XgboostRecipe(
         max_rows=rows,
         rounds=250 if small else 320,
-        learning_rate=0.06 if small else 0.07,
+        learning_rate=_RATE_SMALL if small else _RATE if spec.full_year else _RATE_SHORT,
         max_depth=8 if small else 9,
         max_leaves=64 if small else 160,
         min_child_weight=10 if small else 40,

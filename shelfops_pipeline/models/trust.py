@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.bundle import MEMBERS
-from shelfops_pipeline.features.totals import sum_by
+from shelfops_pipeline.features.totals import Groups, sum_by
 
 if TYPE_CHECKING:
     from shelfops_pipeline.models.calibrate import FoldForecast
@@ -22,7 +22,7 @@ def fit_trust(folds: Sequence["FoldForecast"], blocks: tuple[int, ...]) -> Doubl
     """[B, M] the share of its shift by which each member comes closest to the totals that were observed: least squares
     on the log error of totals, by volume, shrunk towards one half, within 0 and 1; 0 where no fold has totals.
     """
-    moments = [_moments(fold, blocks) for fold in folds if fold.groups is not None]
+    moments = [_moments(fold, fold.groups, blocks) for fold in folds if fold.groups is not None]
     if not moments:
         return np.zeros((len(blocks), len(MEMBERS)))
     explained, squared = (np.sum(part, axis=0) for part in zip(*moments, strict=True))
@@ -31,11 +31,10 @@ def fit_trust(folds: Sequence["FoldForecast"], blocks: tuple[int, ...]) -> Doubl
     return np.clip(np.divide(explained + _PRIOR * prior, total, out=np.zeros_like(total), where=total > 0), 0, 1)
 
 
-def _moments(fold: "FoldForecast", blocks: tuple[int, ...]) -> tuple[Doubles, Doubles]:
-    """([B, M], [B, M]) sums of shift x log error and of shift squared over the totals of a fold."""
-    assert fold.groups is not None
-    groups = np.unique(fold.groups, return_inverse=True)[1].reshape(-1)
-    first = np.unique(groups, return_index=True)[1]
+def _moments(fold: "FoldForecast", of: Groups, blocks: tuple[int, ...]) -> tuple[Doubles, Doubles]:
+    """([B, M], [B, M]) sums of shift x log error and of shift squared over the totals of a fold; `of` is the total of
+    each of its series."""
+    _, first, groups = np.unique(of, return_index=True, return_inverse=True)
     actual = sum_by(np.where(fold.scored, fold.actual, 0), groups)
     block = np.searchsorted(blocks, np.arange(1, actual.shape[1] + 1))
     explained, squared = np.zeros((2, len(blocks), len(MEMBERS)))

@@ -30,6 +30,8 @@ from shelfops_pipeline.models.bundle import Trained, sha256, write_bundle
 from shelfops_pipeline.models.calibrate import FoldForecast, fit_calibration, horizon_blocks
 from shelfops_pipeline.models.fit import fit_members
 from shelfops_pipeline.models.recipe import default_recipe
+from shelfops_pipeline.models.serve import reconciled_state
+from shelfops_pipeline.models.totals import Totals
 from shelfops_pipeline.store.engine import for_database, open_engine
 from tests.api.support import (
     CHALLENGER,
@@ -95,19 +97,21 @@ def _panel() -> Panel:
 def _train(panel: Panel, tier: Tier) -> Trained:
     recipe = default_recipe(panel, tier, HORIZON, seed=7, effort=0.03)
     origin = panel.n_observed - 1 - HORIZON
-    members = fit_members(panel.as_of(origin, HORIZON), recipe)
+    known = panel.as_of(origin, HORIZON)
+    members = fit_members(known, recipe)
+    totals = Totals.of(known, HORIZON)
+    assert totals is not None
     state = StateBuilder(panel, recipe.spec, recipe.transform, members.channel_scales).at(origin)
-    actual = panel.demand[:, origin + 1 : panel.n_observed]
-    fold = FoldForecast(origin, state, members.predict(state), actual)
+    forecasts = members.predict(state)
+    state = replace(state, shift=totals.shifts(forecasts))
+    fold = FoldForecast(origin, state, forecasts, panel.demand[:, origin + 1 : panel.n_observed], totals.groups)
     blocks = horizon_blocks(HORIZON, recipe.spec.short)
     calibration = fit_calibration([fold], recipe.transform, recipe.integer_demand, blocks)
     return Trained(recipe, members, calibration, {"mae": 2.5, "mape": None})
 
 
 def _state(panel: Panel, trained: Trained) -> SeriesState:
-    recipe = trained.recipe
-    builder = StateBuilder(panel, recipe.spec, recipe.transform, trained.members.channel_scales)
-    return builder.at(panel.n_observed - 1)
+    return reconciled_state(panel, ServedModel("", trained.members, trained.calibration))
 
 
 def _challenger(models: Path, trained: Trained) -> Trained:

@@ -1,6 +1,7 @@
 """POST /v1/predict: the pipeline's numbers, changed only where the caller changed the future."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from shelfops_api.schemas import PredictAnswer
 from shelfops_pipeline.contracts.columns import DATE, FORECAST_COLUMNS, Metric
-from shelfops_pipeline.inference.predict import Forecast
+from shelfops_pipeline.inference.predict import Forecast, predict_demand
 from tests.api.support import BROKEN, CHAMPION, COLD, HORIZON, SHORT_HISTORY, Retailer, check_problem, table
 
 CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-4}
@@ -55,6 +56,15 @@ def test_every_series_has_the_pipelines_forecast_by_the_version_that_serves_it(
         assert (answer["store_id"], answer["item_id"]) == retailer.keys[row]
         assert answer["model_version"] == (CHAMPION if row < SHORT_HISTORY else COLD)
         assert_equal(answer, retailer.forecast(row))
+
+
+def test_answers_are_moved_towards_the_totals_of_their_stores(api: httpx.Client, retailer: Retailer) -> None:
+    state = retailer.states[CHAMPION]
+    unmoved = predict_demand(retailer.native[CHAMPION], replace(state, shift=np.zeros_like(state.shift)))
+    (answer,) = ask(api, of(retailer, 5))
+    means = np.array([row["mean"] for row in answer["forecast"]])
+    assert np.abs(means / unmoved.mean[5] - 1).max() > 0.01
+    assert_equal(answer, retailer.forecast(5))
 
 
 @pytest.mark.parametrize("metric", list(Metric))

@@ -34,6 +34,7 @@ def states(graph: Graph) -> list[tuple[ServedModel, np.ndarray, SeriesState]]:
     """(model with native backends, rows in the panel, state) of each version of the champion."""
     registry, panel = Registry(graph.settings.models), graph.panel
     inputs = serving_inputs(panel, champion_models(registry))
+    assert any((i.state.shift != 0).any() for i in inputs)  # so that totals are part of what is compared
     return [(ServedModel.load_native(registry.models / i.version), i.rows, i.state) for i in inputs]
 
 

@@ -1,5 +1,6 @@
-"""What the tests of the numerical core share: a retailer with every difficulty, blank states, tiny recipes."""
+"""What the tests of the numerical core share: a retailer with every difficulty, a plain one, blank states, recipes."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,81 @@ def difficult_panel(grain: Grain = Grain.DAY, periods: int = 430, future: int = 
         },
         holiday_kinds=("festive", "public"),
     )
+
+
+def chain_panel(
+    stores: int = 3, items: int = 8, periods: int = 200, future: int = 14, seed: int = 3, rate: float = 8.0
+) -> Panel:
+    """Daily sales of every item in every store, the items in two categories: enough for totals by store and category.
+
+    Store 0 closes on Sundays; a weekday profile, promotions, prices and a covariate of the stores; nothing is missing.
+    """
+    rng = np.random.default_rng(seed)
+    S, T = stores * items, periods + future
+    store_of, item_of = np.repeat(np.arange(stores), items), np.tile(np.arange(items), stores)
+    open_ = np.ones((stores, T), np.float32)
+    open_[0, np.arange(T) % 7 == 6] = 0
+    promo = (rng.random((S, T)) < 0.1).astype(np.float32)
+    weekday = 1 + 0.5 * np.sin(np.arange(T) * 2 * np.pi / 7)
+    expected = rate * rng.lognormal(0, 0.5, (S, 1)) * weekday * (1 + 0.4 * promo)
+    demand = rng.poisson(expected).astype(np.float32)
+    state = np.full((S, T), State.OBSERVED, np.uint8)
+    state[open_[store_of] == 0] = State.CLOSED
+    state[:, periods:] = State.FUTURE
+    demand[state != State.OBSERVED] = np.nan
+    holiday = np.zeros((S, T), np.float32)
+    holiday[:, ::30] = 1
+    warmth = rng.normal(10, 3, (stores, T)).astype(np.float32)
+    return Panel(
+        dataset="chain",
+        grain=Grain.DAY,
+        store_ids=np.array([f"S{k}" for k in range(stores)])[store_of],
+        item_ids=np.array([f"I{k}" for k in range(items)])[item_of],
+        dates=np.datetime64("2024-01-01") + np.arange(T),  # a Monday
+        n_observed=periods,
+        demand=demand,
+        state=state,
+        channels={
+            OPEN: open_[store_of],
+            ON_PROMOTION: promo,
+            PRICE: np.full((S, T), 2.0, np.float32),
+            HOLIDAY: holiday,
+            "warmth": warmth[store_of],
+        },
+        static={
+            "store_id": Static(store_of.astype(np.int32), tuple(f"S{k}" for k in range(stores))),
+            "item_id": Static(item_of.astype(np.int32), tuple(f"I{k}" for k in range(items))),
+            "category": Static((item_of % 2).astype(np.int32), CATEGORIES),
+            "region": Static((store_of % 2).astype(np.int32), ("north", "south")),
+        },
+        holiday_kinds=("public",),
+    )
+
+
+def with_store_totals(chain: Panel, factor: float = 1.0, extra: int = 400) -> Panel:
+    """The chain with what its stores sold, `factor` times the sum of its series, known for `extra` days more."""
+    store = chain.static["store_id"].codes
+    n = store.max() + 1
+    sums = np.stack([np.nansum(chain.demand[store == k], axis=0) for k in range(n)])
+    sums[[np.isnan(chain.demand[store == k]).all(axis=0) for k in range(n)]] = np.nan
+    rng = np.random.default_rng(0)
+    before = rng.poisson(np.nanmean(sums, axis=1, keepdims=True), (n, extra))
+    demand = (factor * np.concatenate([before, sums], axis=1)).astype(np.float32)
+    state = np.where(np.isfinite(demand), State.OBSERVED, State.CLOSED).astype(np.uint8)
+    state[:, extra + chain.n_observed :] = State.FUTURE
+    names = chain.static["store_id"].categories
+    totals = Panel(
+        dataset=chain.dataset,
+        grain=chain.grain,
+        store_ids=np.array(names),
+        item_ids=np.array(["all"] * n),
+        dates=chain.dates[0] + np.arange(-extra, chain.n_periods),
+        n_observed=extra + chain.n_observed,
+        demand=demand,
+        state=state,
+        static={"store_id": Static(np.arange(n, dtype=np.int32), names)},
+    )
+    return replace(chain, store_totals=totals)
 
 
 def spec_for(panel: Panel, tier: Tier, horizon: int) -> TierSpec:

@@ -68,9 +68,7 @@ def covariates_of(
     return frames + [_covariate(name, parts, known_future=False) for name, parts in seen.items()]
 
 
-def _seen(
-    mapping: Mapping, folder: Path | None, first: date, last: date
-) -> tuple[dict[str, list[pd.DataFrame]], date]:
+def _seen(mapping: Mapping, folder: Path | None, first: date, last: date) -> tuple[dict[str, list[pd.DataFrame]], date]:
     """Rows of what is known only afterwards, by name, and the day with which what is not of single items begins: the
     first of the store totals, which go back as far as they are given, else `first`."""
     seen: dict[str, list[pd.DataFrame]] = defaultdict(list)

@@ -218,10 +218,10 @@ def test_favorita_flags_scopes_and_covariates(official: dict[str, Tables], write
     assert promotion["value"].tolist() == [0, 1, 1, 0, 1, 0]
     oil = channel(reference, "oil")
     assert not oil["known_future"].any()
-    assert oil["value"].tolist() == pytest.approx([52.4])  # neither filled in, nor known after the last day
+    assert oil["value"].tolist() == pytest.approx([53, 52.4])  # neither filled in, nor known after the last day
     customers = channel(reference, "customers")
     assert not customers["known_future"].any()
-    assert customers["value"].tolist() == [770, 800]
+    assert customers["value"].tolist() == [900, 770, 800]
 
 
 def test_favorita_refuses_an_unknown_locale(official: dict[str, Tables], write: Write) -> None:

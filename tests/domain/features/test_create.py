@@ -14,6 +14,8 @@ from shelfops_pipeline.contracts.features import feature_names
 from shelfops_pipeline.data.panel import Panel, State
 from shelfops_pipeline.errors import NotEnoughHistoryError
 from shelfops_pipeline.features.create import create_features, create_windows, training_origins
+from shelfops_pipeline.features.likes import NEW_ITEM, NEW_SERIES, NEW_STORE
+from shelfops_pipeline.features.sample import draw_new, ways_to_be_new
 from shelfops_pipeline.features.state import Request, StateBuilder
 from shelfops_pipeline.inference.matrix import base_level, model_matrix
 from shelfops_pipeline.inference.sequence import reference
@@ -100,6 +102,50 @@ def test_a_forgotten_series_looks_like_one_that_never_sold(grain: Grain, transfo
     assert np.isnan(forgotten.scalar(f"category_level_{spec.month}")[REGULAR])  # the only one of its category here
     assert np.isfinite(state.scalar(f"category_level_{spec.month}")[REGULAR])
     assert forgotten.scalar("fallback_level")[REGULAR] == forgotten.scalar("likes_level")[REGULAR]
+
+
+@pytest.mark.parametrize("transform", ["log", "count"])
+@pytest.mark.parametrize("key", ["item_id", "store_id"])
+def test_a_series_whose_item_or_store_is_forgotten_looks_like_one_of_an_item_or_store_that_never_sold(
+    key: str, transform: Transform
+) -> None:
+    panel = difficult_panel()
+    spec = spec_for(panel, Tier.COLD_START, H)
+    origin = panel.n_observed - 1
+    codes = panel.static[key].codes
+    gone = codes == codes[REGULAR]
+    demand, cells = panel.demand.copy(), panel.state.copy()
+    demand[gone] = np.nan
+    cells[gone, : panel.n_observed] = State.NOT_LISTED
+    never = StateBuilder(replace(panel, demand=demand, state=cells), spec, transform, {}).at(origin)
+    builder = StateBuilder(panel, spec, transform, {})
+    marks = np.where(gone, NEW_ITEM if key == "item_id" else NEW_STORE, 0)
+    state, forgotten = builder.at(origin), builder.at(origin, marks)
+    for name in state.layout.shapes:
+        got, expected, before = (getattr(v, name) for v in (forgotten, never, state))
+        np.testing.assert_allclose(got[gone], expected[gone], rtol=1e-5, atol=1e-6, err_msg=name)
+        np.testing.assert_array_equal(got[~gone], before[~gone], err_msg=name)
+    for name in (f"{key.removesuffix('_id')}_level_{spec.month}", f"static_{key}"):
+        assert np.isnan(forgotten.scalar(name)[gone]).all(), name
+        assert np.isfinite(state.scalar(name)[gone]).all(), name
+    alone = builder.at(origin, np.where(np.arange(len(gone)) == REGULAR, NEW_SERIES, 0))
+    assert np.isfinite(alone.scalar(f"static_{key}")[REGULAR])  # known from other stores, or by other items
+
+
+def test_series_items_and_stores_are_shown_as_new_in_their_shares_and_the_only_one_of_its_kind_never(
+    panel: Panel,
+) -> None:
+    shares = {NEW_SERIES: 0.2, NEW_ITEM: 0.1, NEW_STORE: 0.3}
+    drawn = draw_new(panel, shares, 20_000, np.random.default_rng(1))
+    assert {mark: pytest.approx(float((drawn == mark).mean()), abs=0.02) for mark in (0, *shares)} == {0: 0.4, **shares}
+    one_store = panel.take(panel.store_ids == "S0")
+    one_item = panel.take(panel.item_ids == "bun")
+    assert ways_to_be_new(panel) == (NEW_SERIES, NEW_ITEM, NEW_STORE)
+    assert ways_to_be_new(one_store) == (NEW_SERIES, NEW_ITEM)
+    assert ways_to_be_new(one_item) == (NEW_SERIES, NEW_STORE)
+    drawn = draw_new(one_store, shares, 20_000, np.random.default_rng(1))
+    assert float((drawn == NEW_SERIES).mean()) == pytest.approx(0.5, abs=0.02)
+    assert set(drawn) == {0, NEW_SERIES, NEW_ITEM}
 
 
 def test_training_rows_of_a_series_shown_as_new_do_not_know_its_demand(panel: Panel) -> None:

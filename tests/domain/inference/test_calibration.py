@@ -57,6 +57,14 @@ def test_demand_classes_follow_the_cut_offs_of_syntetos_and_boylan(adi: float, c
     assert [CLASSES[i] for i in demand_class(state)] == [expected] * 2
 
 
+def test_series_without_history_are_told_apart_by_whether_their_item_and_store_are_known() -> None:
+    history = np.array([0, 0, 0, 0, 60], np.float32)
+    item = np.array([4, np.nan, 4, np.nan, np.nan], np.float32)
+    store = np.array([4, 4, np.nan, np.nan, np.nan], np.float32)
+    state = blank_state(small_spec(), 5, history=history, item_level_28=item, store_level_28=store)
+    assert [CLASSES[i] for i in demand_class(state)] == ["new", "new_item", "new_store", "new_item", "dormant"]
+
+
 def test_a_calibration_survives_json() -> None:
     before = calibration()
     after = Calibration.from_json(before.to_json())
@@ -72,7 +80,9 @@ def test_a_calibration_for_other_probabilities_or_with_broken_numbers_is_refused
     with pytest.raises(ValueError, match="other probabilities"):
         Calibration.from_json(json.dumps(raw | {"levels": [0.1, 0.9]}))
     with pytest.raises(ValueError, match="not finite"):
-        Calibration.from_json(json.dumps(raw | {"bias": [[float("nan")] * 5] * 2}))
+        Calibration.from_json(json.dumps(raw | {"trust": [[float("inf"), 0.5]] * 2}))
+    with pytest.raises(ValueError, match="not finite"):
+        Calibration.from_json(json.dumps(raw | {"bias": [[float("nan")] * len(CLASSES)] * 2}))
 
 
 def test_each_target_period_belongs_to_one_block_and_the_last_block_has_no_end() -> None:
@@ -81,7 +91,7 @@ def test_each_target_period_belongs_to_one_block_and_the_last_block_has_no_end()
 
 @given(
     mean=arrays(np.float32, (4, 14), elements=st.floats(0, 1e5, width=32)),
-    classes=arrays(np.intp, 4, elements=st.integers(0, 4)),
+    classes=arrays(np.intp, 4, elements=st.integers(0, len(CLASSES) - 1)),
     integer=st.booleans(),
     seed=st.integers(0, 99),
 )
@@ -96,7 +106,7 @@ def test_levels_never_fall_are_never_negative_and_are_whole_for_whole_units(
 
 
 def test_levels_follow_the_mean_between_knots_and_stay_flat_beyond_them() -> None:
-    ratios = np.ones((2, 5, 3, len(LEVELS))) * np.array([1, 2, 4])[:, None]
+    ratios = np.ones((2, len(CLASSES), 3, len(LEVELS))) * np.array([1, 2, 4])[:, None]
     flat = calibration(integer=False, ratios=ratios)
     means = np.expm1([0.0, 0.1, 0.5, 0.9, 2.5, 9.0]).astype(np.float32)
     got = flat.levels(means[:, None], np.zeros(6, np.intp))[:, 0, 0] / (means + flat.offset)
@@ -104,14 +114,14 @@ def test_levels_follow_the_mean_between_knots_and_stay_flat_beyond_them() -> Non
 
 
 def test_one_knot_serves_every_mean() -> None:
-    one = calibration(log_share=np.array([1.0]), ratios=np.ones((2, 5, 1, len(LEVELS))), integer=False)
+    one = calibration(log_share=np.array([1.0]), ratios=np.ones((2, len(CLASSES), 1, len(LEVELS))), integer=False)
     mean = np.array([[0.0, 5.0, 1e6]], np.float32)
     np.testing.assert_allclose(one.levels(mean, np.array([0]))[..., 0], mean + 0.1, rtol=1e-6)
 
 
 def test_the_blend_is_geometric_like_on_logs_and_arithmetic_on_counts() -> None:
     members = {"xgboost": np.full((1, 14), 8.0, np.float32), "lstm": np.full((1, 14), 0.0, np.float32)}
-    half = np.full((2, 5), 0.5)
+    half = np.full((2, len(CLASSES)), 0.5)
     log = calibration("log", weights=half).blend(members, np.array([0]))
     np.testing.assert_allclose(log, 2.0, rtol=1e-6)  # sqrt(9 * 1) - 1
     count = calibration("count", weights=half).blend(members, np.array([0]))
@@ -119,12 +129,34 @@ def test_the_blend_is_geometric_like_on_logs_and_arithmetic_on_counts() -> None:
 
 
 def test_weights_and_bias_are_looked_up_by_block_and_class() -> None:
-    tables = calibration("count", weights=np.arange(10).reshape(2, 5) / 10, bias=np.arange(1, 11).reshape(2, 5) / 5)
+    by_class = np.arange(2 * len(CLASSES)).reshape(2, -1)
+    by_class[1] = 5 + np.arange(len(CLASSES))
+    tables = calibration("count", weights=by_class / 10, bias=(by_class + 1) / 5)
     members = {"xgboost": np.ones((2, 14), np.float32), "lstm": np.zeros((2, 14), np.float32)}
     classes = np.array([1, 3])
     blend = tables.blend(members, classes)
     np.testing.assert_allclose(blend[:, [0, 6, 7, 13]], [[0.1, 0.1, 0.6, 0.6], [0.3, 0.3, 0.8, 0.8]], rtol=1e-6)
     np.testing.assert_allclose(tables.mean(blend, classes)[:, [0, 13]], [[0.04, 0.84], [0.24, 1.44]], rtol=1e-5)
+
+
+def test_each_member_is_moved_by_its_blocks_share_of_its_shift() -> None:
+    tables = calibration(trust=np.array([[0.0, 1.0], [0.5, 0.25]]))
+    members = {"xgboost": np.full((2, 14), 3.0, np.float32), "lstm": np.full((2, 14), 10.0, np.float32)}
+    shift = np.zeros((2, 2, 14), np.float32)
+    shift[0] = np.log(16)
+    moved = tables.reconciled(members, shift)
+    np.testing.assert_allclose(moved["xgboost"][0], [3] * 7 + [12] * 7, rtol=1e-6)
+    np.testing.assert_allclose(moved["lstm"][0], [160] * 7 + [20] * 7, rtol=1e-6)
+    for name, values in members.items():
+        np.testing.assert_array_equal(moved[name][1], values[1])  # a series without a shift stays where it is
+    assert {v.dtype for v in moved.values()} == {np.dtype(np.float32)}
+
+
+def test_periods_past_the_last_block_are_moved_as_the_last_block_is() -> None:
+    tables = calibration(trust=np.array([[0.0, 0.0], [1.0, 1.0]]))
+    members = {name: np.ones((1, 16), np.float32) for name in ("xgboost", "lstm")}
+    moved = tables.reconciled(members, np.full((1, 2, 16), np.log(2), np.float32))
+    np.testing.assert_allclose(moved["lstm"][0], [1] * 7 + [2] * 9, rtol=1e-6)
 
 
 @pytest.mark.parametrize("metric", [Metric.MAE, Metric.RMSLE, Metric.RMSPE])

@@ -123,6 +123,24 @@ def test_a_series_is_forecast_alike_alone_and_among_others(panel: Panel) -> None
     np.testing.assert_array_equal(together.take(np.array([3])).quantiles, alone.quantiles)
 
 
+def test_a_shift_towards_totals_moves_every_number_and_no_closed_period(panel: Panel) -> None:
+    spec = spec_for(panel, Tier.PRODUCTION, H)
+    served = model(spec, transform="count", integer=False)  # trusts XGBoost's totals half, the LSTM's wholly
+    state = at_end(panel, spec, "count")
+    state.channel(OPEN)[2, -1] = 0
+    before = predict_demand(served, state)
+    shift = np.zeros_like(state.shift)
+    shift[:3, 0], shift[:3, 1] = np.log(4), np.log(2)
+    after = predict_demand(served, replace(state, shift=shift))
+    np.testing.assert_allclose(after.mean[:3], 2 * before.mean[:3], rtol=1e-5)
+    np.testing.assert_array_equal(after.mean[3:], before.mean[3:])
+    assert after.mean[2, -1] == 0
+    open_ = ~state.closed()[:3]
+    assert (after.quantiles[:3][open_] > before.quantiles[:3][open_]).all()
+    for name, values in before.members.items():
+        np.testing.assert_array_equal(after.members[name], values)  # members are shown as they were fitted
+
+
 def test_a_state_made_for_another_tier_is_refused(panel: Panel) -> None:
     cold, production = (spec_for(panel, t, H) for t in Tier)
     with pytest.raises(ValueError, match="other features than the production model's"):

@@ -19,7 +19,10 @@ def state(request: pytest.FixtureRequest) -> tuple[SeriesState, TierSpec]:
     grain, tier = request.param
     panel = difficult_panel(grain, 430 if grain is Grain.DAY else 64)
     spec = spec_for(panel, tier, H)
-    return StateBuilder(panel, spec, "log", {}).at(panel.n_observed - 1), spec
+    made = StateBuilder(panel, spec, "log", {}).at(panel.n_observed - 1)
+    assert (made.shift == 0).all()
+    made.shift[:] = np.random.default_rng(0).normal(size=made.shift.shape)
+    return made, spec
 
 
 def arrays(state: SeriesState) -> dict[str, np.ndarray]:

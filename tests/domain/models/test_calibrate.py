@@ -1,6 +1,7 @@
 """A calibration fitted on one sample holds on a fresh one from the same distribution."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ from scipy import stats
 from shelfops_pipeline.contracts.bundle import Transform
 from shelfops_pipeline.contracts.columns import OPEN, QUANTILES
 from shelfops_pipeline.errors import NotEnoughHistoryError
-from shelfops_pipeline.inference.calibration import CLASSES, Calibration, demand_class, published
-from shelfops_pipeline.models.calibrate import FoldForecast, fit_calibration, horizon_blocks
+from shelfops_pipeline.inference.calibration import CLASSES, NEW_CLASSES, Calibration, demand_class, published
+from shelfops_pipeline.models.calibrate import FoldForecast, Fresh, fit_calibration, horizon_blocks
 from tests.domain.support import blank_state, small_spec
 
 H = 14
@@ -181,6 +182,63 @@ def test_a_cell_with_few_rows_follows_what_all_rows_say() -> None:
     assert (usual.actual[:2] > 0).any()
     np.testing.assert_allclose(b.weights[:, new], a.weights[:, new], atol=0.05)
     np.testing.assert_allclose(b.bias[:, new], a.bias[:, new], rtol=0.05)
+
+
+_SPREAD = 0.8  # log units: how far a guess at the level of a new series lies off
+_LOW = 0.75  # and how low it is on the whole
+
+
+def with_fresh(f: FoldForecast, seed: int, spread: float = _SPREAD) -> FoldForecast:
+    """The fold's series guessed at as if they were new, by members that are worse at it."""
+    rng = np.random.default_rng(seed)
+    rows = np.repeat(np.arange(len(f.actual)), 2)
+    item = np.where(np.arange(len(rows)) % 2, np.nan, 1.0)
+    state = blank_state(SPEC, len(rows), history=0.0, store_level_28=1.0, item_level_28=item)
+    guess = rng.lognormal(-(spread**2) / 2, spread, (len(rows), 1))
+    guesses = {k: (_LOW * v[rows] * guess).astype(np.float32) for k, v in f.members.items()}
+    return replace(f, fresh=Fresh(rows, state, guesses))
+
+
+@pytest.mark.parametrize("new", ["new", "new_item"])
+def test_new_series_are_calibrated_on_series_forecast_as_if_they_were_new(new: str) -> None:
+    plain = [fold(np.random.default_rng(s), poisson, 3.0, origin=H * s) for s in (1, 2, 3)]
+    folds = [with_fresh(f, 10 + k) for k, f in enumerate(plain)]
+    known, tables = (fit_calibration(some[:2], "count", True, BLOCKS) for some in (plain, folds))
+    of_known = ~np.isin(CLASSES, NEW_CLASSES)
+    for name in ("weights", "bias", "ratios"):
+        np.testing.assert_array_equal(getattr(tables, name)[:, of_known], getattr(known, name)[:, of_known])
+    later = folds[2].as_new()
+    assert later is not None
+    mine = later.take(np.flatnonzero(demand_class(later.state) == CLASSES.index(new)))
+    assert len(mine.actual) == len(plain[2].actual)
+    mean, quantiles = apply(tables, mine)
+    assert mean.sum() == pytest.approx(mine.actual.sum(), rel=0.15)
+    assert apply(known, mine)[0].sum() < 0.85 * mine.actual.sum()
+    inside = (mine.actual >= quantiles[..., 0]) & (mine.actual <= quantiles[..., -1])
+    assert 0.86 < inside.mean() < 0.94
+
+
+def test_part_of_a_fold_has_the_fresh_forecasts_of_its_own_series() -> None:
+    f = with_fresh(fold(np.random.default_rng(1), poisson, 3.0, series=6), 1)
+    part = f.take(np.array([4, 1]))
+    assert part.fresh is not None
+    assert part.fresh.rows.tolist() == [1, 1, 0, 0]  # the second of the part is series 1, whose rows come first
+    assert f.fresh is not None
+    np.testing.assert_array_equal(part.fresh.members["lstm"], f.fresh.members["lstm"][[2, 3, 8, 9]])
+    as_new = part.as_new()
+    assert as_new is not None
+    np.testing.assert_array_equal(as_new.actual, f.actual[[1, 1, 4, 4]])
+
+
+def test_fresh_forecasts_of_series_that_were_never_observed_change_nothing() -> None:
+    f = fold(np.random.default_rng(1), poisson, 3.0)
+    f.actual[0] = np.nan
+    fresh = with_fresh(f, 1)
+    assert fresh.fresh is not None
+    unobserved = replace(f, fresh=fresh.fresh.take(np.array([0]), len(f.actual)))
+    a, b = (fit_calibration([fold_], "count", True, BLOCKS) for fold_ in (f, unobserved))
+    np.testing.assert_array_equal(a.ratios, b.ratios)
+    np.testing.assert_array_equal(a.bias, b.bias)
 
 
 def test_closed_and_unobserved_rows_are_not_learned_from() -> None:

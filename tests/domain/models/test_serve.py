@@ -8,20 +8,24 @@ import pyarrow as pa
 import pytest
 
 from shelfops_pipeline.contracts.columns import FORECAST_COLUMNS, PRICE, Metric, Tier
-from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.data.panel import Panel, State
 from shelfops_pipeline.errors import DataError
 from shelfops_pipeline.features.state import StateBuilder
+from shelfops_pipeline.features.totals import sum_by
 from shelfops_pipeline.inference.calibration import CLASSES, LEVELS, Calibration
 from shelfops_pipeline.inference.predict import Members, ServedModel, predict_demand
+from shelfops_pipeline.inference.state import SeriesState
 from shelfops_pipeline.models.serve import (
     assign_tiers,
     forecast_columns,
     forecast_table,
     origin_state,
+    reconciled_state,
     serve,
     serving_inputs,
 )
-from tests.domain.support import ENDED, LATE, NEW, ONE_PERIOD, REGULAR, difficult_panel, spec_for
+from shelfops_pipeline.models.totals import Totals
+from tests.domain.support import ENDED, LATE, NEW, ONE_PERIOD, REGULAR, chain_panel, difficult_panel, spec_for
 
 H = 6
 
@@ -134,3 +138,72 @@ def test_the_state_at_an_origin_is_that_of_the_model_not_of_todays_categories(
     direct = StateBuilder(panel, served.spec, "count", {}).at(300)
     np.testing.assert_array_equal(state.scalars, direct.scalars)
     np.testing.assert_array_equal(predict_demand(served, state).dates, panel.dates[301 : 301 + H])
+
+
+@pytest.fixture(scope="module")
+def chain(one_thread: None) -> Panel:
+    """A chain in which two items of every store were listed three weeks ago."""
+    panel = chain_panel()
+    new = np.isin(panel.static["item_id"].codes, [0, 1])
+    demand, state = panel.demand.copy(), panel.state.copy()
+    cells = np.ix_(new, np.arange(panel.n_observed - 21))
+    demand[cells], state[cells] = np.nan, State.NOT_LISTED
+    return replace(panel, demand=demand, state=state)
+
+
+@pytest.fixture(scope="module")
+def both(chain: Panel) -> Mapping[Tier, ServedModel]:
+    """Two tiers that forecast one number, and believe their totals wholly."""
+    return {
+        Tier.PRODUCTION: model(chain, Tier.PRODUCTION, 8, 1.0),
+        Tier.COLD_START: model(chain, Tier.COLD_START, 6, 1.0),
+    }
+
+
+def test_series_of_both_tiers_are_moved_towards_one_total(chain: Panel, both: Mapping[Tier, ServedModel]) -> None:
+    parts = serve(chain, both, Metric.MAE)
+    assert [len(p.input.rows) for p in parts] == [18, 6]
+    mean = np.zeros((chain.n_series, H), np.float32)
+    for part in parts:
+        mean[part.input.rows] = part.forecast.mean
+    totals = Totals.of(chain, H)
+    assert totals is not None
+    np.testing.assert_allclose(sum_by(mean, totals.groups), totals.forecast, rtol=1e-4)
+    production, cold = (p.forecast.mean[p.forecast.mean > 0] for p in parts)
+    assert (production > 8).any()
+    assert (cold > 6).any()
+
+
+def test_members_are_reported_as_they_were_before_they_were_moved(
+    chain: Panel, both: Mapping[Tier, ServedModel]
+) -> None:
+    for part, value in zip(serve(chain, both, Metric.MAE), (8, 6), strict=True):
+        members = part.forecast.members["xgboost"]
+        np.testing.assert_array_equal(members, np.where(part.input.state.closed(), 0, value))
+
+
+def test_published_states_say_all_that_the_forecast_needs(chain: Panel, both: Mapping[Tier, ServedModel]) -> None:
+    """What the API does: the state as the warehouse holds it, and nothing of the other series or of totals."""
+    by_version = {m.version: m for m in both.values()}
+    for part, published in zip(serve(chain, both, Metric.MAE), serving_inputs(chain, both), strict=True):
+        state = SeriesState.unpack(published.spec, published.state.origin, published.state.pack())
+        assert (state.shift != 0).any()
+        again = predict_demand(by_version[published.version], state)
+        np.testing.assert_array_equal(again.mean, part.forecast.mean)
+        np.testing.assert_array_equal(again.quantiles, part.forecast.quantiles)
+
+
+def test_one_model_that_serves_every_series_sees_the_same_shift(chain: Panel, both: Mapping[Tier, ServedModel]) -> None:
+    only = both[Tier.COLD_START]
+    (published,) = serving_inputs(chain, {Tier.COLD_START: only})
+    np.testing.assert_array_equal(reconciled_state(chain, only).shift, published.state.shift)
+
+
+def test_a_model_that_does_not_trust_totals_is_not_moved(chain: Panel) -> None:
+    (part,) = serve(chain, {Tier.COLD_START: model(chain, Tier.COLD_START, 4)}, Metric.MAE)
+    assert (part.input.state.shift != 0).any()
+    np.testing.assert_array_equal(part.forecast.mean, np.where(part.input.state.closed(), 0, 4))
+
+
+def test_where_there_are_no_totals_states_carry_no_shift(panel: Panel, models: Mapping[Tier, ServedModel]) -> None:
+    assert all((i.state.shift == 0).all() for i in serving_inputs(panel, models))
