@@ -30,10 +30,12 @@ def panel() -> Panel:
 
 
 @given(st.integers(1, 3000), st.sampled_from(list(Tier)))
-def test_training_origins_are_at_most_eighty_and_reach_the_last_label(n: int, tier: Tier) -> None:
-    origins = training_origins(n, small_spec(tier=tier))
-    assert len(origins) <= 80
+def test_training_origins_are_bounded_reach_the_last_label_and_never_whole_seasons_apart(n: int, tier: Tier) -> None:
+    spec = small_spec(tier=tier)
+    origins = training_origins(n, spec)
+    assert len(origins) <= 140  # 120, or one step in seven more
     assert (np.diff(origins) > 0).all()
+    assert (np.diff(origins) % spec.season > 0).all()
     if n > 2:
         assert origins[-1] == n - 2
         assert origins[0] >= 1
