@@ -1,5 +1,6 @@
 """A small simulated retailer with fitted models, made once per session: tests of the numerical core only read it."""
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,13 @@ from shelfops_pipeline.models.serve import origin_state
 from tests.domain.support import tiny
 
 HORIZON = 14
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The numerical core is tested with default settings, whatever an earlier test or the shell has set."""
+    for name in [name for name in os.environ if name.startswith("SHELFOPS_")]:
+        monkeypatch.delenv(name)
 
 
 @contextmanager
