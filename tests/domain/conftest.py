@@ -1,6 +1,5 @@
 """A small simulated retailer with fitted models, made once per session: tests of the numerical core only read it."""
 
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from shelfops_pipeline.models.calibrate import FoldForecast
 from shelfops_pipeline.models.fit import fit_members
 from shelfops_pipeline.models.recipe import Recipe, default_recipe
 from shelfops_pipeline.models.serve import origin_state
+from shelfops_pipeline.settings import Settings
 from tests.domain.support import tiny
 
 HORIZON = 14
@@ -31,8 +31,8 @@ HORIZON = 14
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """The numerical core is tested with default settings, whatever an earlier test or the shell has set."""
-    for name in [name for name in os.environ if name.startswith("SHELFOPS_")]:
-        monkeypatch.delenv(name)
+    for name in set(Settings.model_fields):
+        monkeypatch.delenv(f"SHELFOPS_{name.upper()}", raising=False)
 
 
 @contextmanager
