@@ -78,6 +78,7 @@ def _bars(fig: Any, table: pd.DataFrame, grain: Grain, row: int) -> None:
         fig.add_bar(
             orientation="h",
             y=places,
+            # an undefined score has a bar of no length, whose label says that it is undefined
             x=table[column].fillna(0),
             name=name,
             legendgroup=column,
