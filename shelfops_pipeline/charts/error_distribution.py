@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from shelfops_pipeline.charts.aggregate import HORIZON, MEDIAN, WAPE, errors_by, main_model, scored, with_horizon
 from shelfops_pipeline.charts.layout import empty_figure, heading, panel_title
 from shelfops_pipeline.charts.numbers import UNDEFINED, number, percent
-from shelfops_pipeline.charts.theme import BAND_50, LINE, MUTED, PRIMARY, TEXT, model_label, use_theme
+from shelfops_pipeline.charts.quantile_reliability import add_hit_ranges
+from shelfops_pipeline.charts.theme import BAND_50, MUTED, PRIMARY, TEXT, model_label, use_theme
 from shelfops_pipeline.contracts.columns import (
     ACTUAL,
     ITEM_ID,
     MEAN,
     MODEL,
     QUANTILE_COLUMNS,
-    QUANTILES,
     STORE_ID,
     Grain,
 )
@@ -133,33 +133,12 @@ def _by_horizon(fig: Any, rows: pd.DataFrame, grain: Grain, unit: str) -> None:
 
 def _reliability(fig: Any, rows: pd.DataFrame) -> None:
     """Observed share below each quantile. For counts, ties make it a range: P(y < q) to P(y <= q)."""
-    fig.add_scatter(
-        x=[0, 1], y=[0, 1], mode="lines", line={"color": LINE, "dash": "dash"}, hoverinfo="skip", row=2, col=1
-    )
     known = rows[rows[list(QUANTILE_COLUMNS)].notna().all(axis=1)]
     actual = known[ACTUAL].to_numpy()[:, None]
     levels = known[list(QUANTILE_COLUMNS)].to_numpy()
     if len(known):
         below, reached = (actual < levels).mean(axis=0), (actual <= levels).mean(axis=0)
-        inside = np.clip(QUANTILES, below, reached)
-        fig.add_scatter(
-            x=QUANTILES,
-            y=inside,
-            mode="markers",
-            marker={"size": 9, "color": PRIMARY},
-            error_y={
-                "array": reached - inside,
-                "arrayminus": inside - below,
-                "color": PRIMARY,
-                "thickness": 1.6,
-                "width": 5,
-            },
-            customdata=np.stack([below, reached], axis=1),
-            hovertemplate="nominal %{x:.0%}<br>P(y &lt; q) %{customdata[0]:.1%}<br>"
-            "P(y ≤ q) %{customdata[1]:.1%}<extra></extra>",
-            row=2,
-            col=1,
-        )
+        add_hit_ranges(fig, below, reached, row=2, col=1)
         coverage = float(((actual[:, 0] >= levels[:, 0]) & (actual[:, 0] <= levels[:, -1])).mean())
         note = f"90 % interval holds {percent(coverage)} of actuals; bars: range that ties allow"
     else:

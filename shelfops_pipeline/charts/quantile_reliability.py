@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from shelfops_pipeline.charts.layout import empty_figure, heading, panel_title
 from shelfops_pipeline.charts.numbers import percent
@@ -87,6 +88,11 @@ def _n(table: pd.DataFrame) -> int:
 def _panel(fig: Any, table: pd.DataFrame, row: int, col: int) -> None:
     below, reached = (table[VALUE].reindex([f"{side}_{q}" for q in QUANTILE_COLUMNS]).to_numpy(dtype=float)
                       for side in ("below", "at_or_below"))  # fmt: skip
+    add_hit_ranges(fig, below, reached, row, col)
+
+
+def add_hit_ranges(fig: Any, below: NDArray[np.float64], reached: NDArray[np.float64], row: int, col: int) -> None:
+    """Beside the diagonal, the range from P(y < q) to P(y <= q) of each published quantile; [5] shares each."""
     inside = np.clip(QUANTILES, below, reached)
     fig.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", line={"color": LINE, "dash": "dash"}, hoverinfo="skip", row=row, col=col
