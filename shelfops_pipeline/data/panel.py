@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.columns import HOLIDAY, OPEN, Grain
+from shelfops_pipeline.errors import DataError
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int32]
 
 
 _TOTALS = "store_totals"
+_META = {"inferred_opening", "store_totals"}  # what older releases did not write
 _SCHEDULE_WEEKS = 4  # a store that opened on a weekday within so many weeks is expected to open on it again
 
 
@@ -189,8 +191,12 @@ class Panel:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Open a saved panel, memory-mapped: arrays are read when touched."""
+        """Open a saved panel, memory-mapped: arrays are read when touched. Raises DataError when another release of
+        ShelfOps wrote it."""
         meta = json.loads((folder / "panel.json").read_text())
+        if absent := sorted(_META - meta.keys()):
+            missing = ", ".join(absent)
+            raise DataError(f"{folder} was written by an older release (no {missing}); materialize `panel` again")
 
         def read(name: str) -> NDArray[Any]:
             return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)

@@ -20,8 +20,9 @@ from shelfops_pipeline.evaluation.fresh import with_fresh
 from shelfops_pipeline.features.state import StateBuilder
 from shelfops_pipeline.inference.calibration import Calibration, demand_class
 from shelfops_pipeline.inference.predict import Forecast, calibrated
-from shelfops_pipeline.models.calibrate import FoldForecast, fit_calibration, horizon_blocks
+from shelfops_pipeline.models.calibrate import fit_calibration, horizon_blocks
 from shelfops_pipeline.models.fit import Progress, fit_members, quiet
+from shelfops_pipeline.models.fold import FoldForecast
 from shelfops_pipeline.models.recipe import Recipe
 from shelfops_pipeline.models.totals import Totals
 

@@ -10,7 +10,7 @@ from shelfops_pipeline.features.sample import ways_to_be_new
 from shelfops_pipeline.features.state import Request, StateBuilder
 from shelfops_pipeline.inference.predict import Members
 from shelfops_pipeline.inference.state import SeriesState
-from shelfops_pipeline.models.calibrate import FoldForecast, Fresh
+from shelfops_pipeline.models.fold import FoldForecast, Fresh
 from shelfops_pipeline.models.recipe import Recipe
 
 _MOST_ROWS = 3_000  # forecast a second time: bounds the work on a large retailer

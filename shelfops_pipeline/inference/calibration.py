@@ -112,13 +112,18 @@ class Calibration:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Raises ValueError when the file was written for other probabilities or is damaged."""
+        """Raises ValueError when the file was written for other probabilities or classes, or is damaged."""
         raw: dict[str, Any] = json.loads(text)
         if tuple(raw.pop("levels")) != LEVELS:
             raise ValueError("calibration was fitted for other probabilities than this release publishes")
         arrays = {k: np.array(raw.pop(k), dtype=np.float64) for k in _ARRAYS}
         if not all(np.isfinite(v).all() for v in arrays.values()):
             raise ValueError("calibration holds numbers that are not finite")
+        cells = (len(raw["blocks"]), len(CLASSES))
+        tables = (*cells, len(arrays["log_share"]), len(LEVELS))
+        wanted = {"trust": (cells[0], len(MEMBERS)), "weights": cells, "bias": cells, "ratios": tables}
+        if wrong := [name for name, shape in wanted.items() if arrays[name].shape != shape]:
+            raise ValueError(f"calibration was fitted for other demand classes or blocks: {', '.join(wrong)}")
         return cls(blocks=tuple(raw["blocks"]), transform=raw["transform"], integer=raw["integer"], **arrays)
 
 

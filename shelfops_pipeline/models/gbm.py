@@ -45,6 +45,7 @@ def fit_xgboost(rows: FeatureRows, recipe: Recipe) -> Any:
         "min_child_weight": boost.min_child_weight,
         "subsample": boost.subsample,
         "colsample_bytree": boost.colsample_bytree,
+        "num_parallel_tree": boost.trees_per_round,
         "max_bin": boost.max_bin,
         "monotone_constraints": tuple(_PRICE_SENSE.get(name, 0) for name in feature_names(recipe.spec)),
         "seed": recipe.seed,

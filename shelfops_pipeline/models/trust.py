@@ -1,16 +1,13 @@
 """How far to trust the totals' own forecast: fitted on folds, by horizon block and member."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.bundle import MEMBERS
 from shelfops_pipeline.features.totals import Groups, sum_by
-
-if TYPE_CHECKING:
-    from shelfops_pipeline.models.calibrate import FoldForecast
+from shelfops_pipeline.models.fold import FoldForecast
 
 Doubles = NDArray[np.float64]
 
@@ -18,7 +15,7 @@ _PRIOR = 0.5  # two forecasts of which nothing is known deserve equal weights
 _PRIOR_FOLDS = 0.5  # how many folds' evidence the prior is worth
 
 
-def fit_trust(folds: Sequence["FoldForecast"], blocks: tuple[int, ...]) -> Doubles:
+def fit_trust(folds: Sequence[FoldForecast], blocks: tuple[int, ...]) -> Doubles:
     """[B, M] the share of its shift by which each member comes closest to the totals that were observed: least squares
     on the log error of totals, by volume, shrunk towards one half, within 0 and 1; 0 where no fold has totals.
     """
@@ -31,7 +28,7 @@ def fit_trust(folds: Sequence["FoldForecast"], blocks: tuple[int, ...]) -> Doubl
     return np.clip(np.divide(explained + _PRIOR * prior, total, out=np.zeros_like(total), where=total > 0), 0, 1)
 
 
-def _moments(fold: "FoldForecast", of: Groups, blocks: tuple[int, ...]) -> tuple[Doubles, Doubles]:
+def _moments(fold: FoldForecast, of: Groups, blocks: tuple[int, ...]) -> tuple[Doubles, Doubles]:
     """([B, M], [B, M]) sums of shift x log error and of shift squared over the totals of a fold; `of` is the total of
     each of its series."""
     _, first, groups = np.unique(of, return_index=True, return_inverse=True)

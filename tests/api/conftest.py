@@ -27,8 +27,9 @@ from shelfops_pipeline.features.state import StateBuilder
 from shelfops_pipeline.inference.predict import ServedModel
 from shelfops_pipeline.inference.state import SeriesState
 from shelfops_pipeline.models.bundle import Trained, sha256, write_bundle
-from shelfops_pipeline.models.calibrate import FoldForecast, fit_calibration, horizon_blocks
+from shelfops_pipeline.models.calibrate import fit_calibration, horizon_blocks
 from shelfops_pipeline.models.fit import fit_members
+from shelfops_pipeline.models.fold import FoldForecast
 from shelfops_pipeline.models.recipe import default_recipe
 from shelfops_pipeline.models.serve import reconciled_state
 from shelfops_pipeline.models.totals import Totals

@@ -18,8 +18,8 @@ from shelfops_pipeline.evaluation.backtest import Backtest, actuals, calibrate, 
 from shelfops_pipeline.evaluation.folds import fold_origins
 from shelfops_pipeline.evaluation.report import headline, metrics_table
 from shelfops_pipeline.models.bundle import Trained, write_bundle
-from shelfops_pipeline.models.calibrate import FoldForecast
 from shelfops_pipeline.models.fit import fit_members
+from shelfops_pipeline.models.fold import FoldForecast
 from shelfops_pipeline.models.recipe import Recipe, default_recipe
 from shelfops_pipeline.models.serve import origin_state
 from shelfops_pipeline.settings import Settings

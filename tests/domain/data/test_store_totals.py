@@ -1,5 +1,6 @@
 """What whole stores sold, known for longer than their items: which totals become a panel, and what it holds."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from shelfops_pipeline.data.panel import Panel, State
 from shelfops_pipeline.data.sources import open_source
 from shelfops_pipeline.data.sources.mapped import Mapped
 from shelfops_pipeline.data.tables import calendar
+from shelfops_pipeline.errors import DataError
 from shelfops_pipeline.settings import Settings
 from tests.domain.data.panel_by_hand import build, day, known
 
@@ -167,6 +169,14 @@ def test_a_saved_panel_comes_back_with_its_totals(favorita: Callable[..., Panel]
     without = replace(panel, store_totals=None)
     without.save(tmp_path / "without")
     assert Panel.load(tmp_path / "without").store_totals is None
+
+
+def test_a_panel_of_an_older_release_says_what_to_do(favorita: Callable[..., Panel], tmp_path: Path) -> None:
+    favorita(totals_csv(TWO_YEARS, LAST)).save(tmp_path / "panel")
+    file = tmp_path / "panel" / "panel.json"
+    file.write_text(json.dumps({k: v for k, v in json.loads(file.read_text()).items() if k != "store_totals"}))
+    with pytest.raises(DataError, match=r"older release \(no store_totals\); materialize `panel` again"):
+        Panel.load(tmp_path / "panel")
 
 
 def weekly(first: int, last: int, step: int = 1) -> Panel:

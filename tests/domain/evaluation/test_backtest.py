@@ -13,7 +13,7 @@ from shelfops_pipeline.errors import NotEnoughHistoryError
 from shelfops_pipeline.evaluation import backtest as module
 from shelfops_pipeline.evaluation.backtest import Backtest, actuals, calibrate, forecast_fold, run_backtest, score_folds
 from shelfops_pipeline.inference.predict import Forecast, Members
-from shelfops_pipeline.models.calibrate import FoldForecast
+from shelfops_pipeline.models.fold import FoldForecast
 from shelfops_pipeline.models.recipe import Recipe, default_recipe
 from shelfops_pipeline.models.serve import origin_state
 

@@ -12,7 +12,7 @@ from shelfops_pipeline.evaluation import backtest, fresh
 from shelfops_pipeline.evaluation.backtest import forecast_fold
 from shelfops_pipeline.inference.calibration import CLASSES, NEW_CLASSES, demand_class
 from shelfops_pipeline.inference.predict import Members
-from shelfops_pipeline.models.calibrate import FoldForecast
+from shelfops_pipeline.models.fold import FoldForecast
 from shelfops_pipeline.models.recipe import Recipe, default_recipe
 
 H = 14

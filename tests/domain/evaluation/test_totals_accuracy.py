@@ -14,7 +14,7 @@ from shelfops_pipeline.features.totals import sum_by
 from shelfops_pipeline.inference.backends import NativeBackend
 from shelfops_pipeline.inference.calibration import reconciled
 from shelfops_pipeline.inference.predict import Members
-from shelfops_pipeline.models.calibrate import FoldForecast
+from shelfops_pipeline.models.fold import FoldForecast
 from shelfops_pipeline.models.gbm import fit_xgboost
 from shelfops_pipeline.models.recipe import channel_scales, default_recipe
 from shelfops_pipeline.models.totals import Totals

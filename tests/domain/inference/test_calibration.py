@@ -85,6 +85,14 @@ def test_a_calibration_for_other_probabilities_or_with_broken_numbers_is_refused
         Calibration.from_json(json.dumps(raw | {"bias": [[float("nan")] * len(CLASSES)] * 2}))
 
 
+def test_a_calibration_of_a_release_with_other_demand_classes_is_refused() -> None:
+    raw = json.loads(calibration().to_json())
+    with pytest.raises(ValueError, match="other demand classes or blocks: weights"):
+        Calibration.from_json(json.dumps(raw | {"weights": [row[:-1] for row in raw["weights"]]}))
+    with pytest.raises(ValueError, match="other demand classes or blocks: ratios"):
+        Calibration.from_json(json.dumps(raw | {"ratios": raw["ratios"][:1]}))
+
+
 def test_each_target_period_belongs_to_one_block_and_the_last_block_has_no_end() -> None:
     assert calibration().block_of(16).tolist() == [0] * 7 + [1] * 9
 

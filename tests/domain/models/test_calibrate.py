@@ -12,7 +12,8 @@ from shelfops_pipeline.contracts.bundle import Transform
 from shelfops_pipeline.contracts.columns import OPEN, QUANTILES
 from shelfops_pipeline.errors import NotEnoughHistoryError
 from shelfops_pipeline.inference.calibration import CLASSES, NEW_CLASSES, Calibration, demand_class, published
-from shelfops_pipeline.models.calibrate import FoldForecast, Fresh, fit_calibration, horizon_blocks
+from shelfops_pipeline.models.calibrate import fit_calibration, horizon_blocks
+from shelfops_pipeline.models.fold import FoldForecast, Fresh
 from tests.domain.support import blank_state, small_spec
 
 H = 14

@@ -5,7 +5,8 @@ import pytest
 
 from shelfops_pipeline.contracts.bundle import MEMBERS
 from shelfops_pipeline.contracts.columns import OPEN
-from shelfops_pipeline.models.calibrate import FoldForecast, fit_calibration
+from shelfops_pipeline.models.calibrate import fit_calibration
+from shelfops_pipeline.models.fold import FoldForecast
 from shelfops_pipeline.models.trust import fit_trust
 from tests.domain.support import blank_state, small_spec
 
