@@ -43,6 +43,7 @@ class History:
         self._total, self._count = expanding_sums(self.z, origins)
         self._last_sale = last_position(self._y > 0, origins)
         self._last_seen = last_position(np.isfinite(self._y), origins)
+        self._last_fraction = last_position(np.isfinite(self._y) & (self._y != np.rint(self._y)), origins)
         if PRICE in spec.channels:
             self._price = np.asarray(panel.channels[PRICE][:, :end])
             self._price_sums = expanding_sums(self._price, origins)
@@ -117,6 +118,7 @@ class History:
             "last": _at(self.z, rows, seen),
             "periods_since_sale": np.where(count > 0, since, np.nan).astype(np.float32),
             "history": np.minimum(count, _LONGEST_HISTORY).astype(np.float32),
+            "whole": np.where(count > 0, self._last_fraction[rows, k] < 0, np.nan).astype(np.float32),
             f"stockout_share_{month}": ratio(stockout.sum(axis=1), possible.sum(axis=1)),
         }
 

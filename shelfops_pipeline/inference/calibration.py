@@ -16,6 +16,7 @@ from shelfops_pipeline.inference.state import SeriesState
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 CLASSES = ("smooth", "erratic", "intermittent", "lumpy", "new", "dormant", "new_item", "new_store")
 NEW_CLASSES = ("new", "new_item", "new_store")
@@ -49,7 +50,7 @@ class Calibration:
     """Last horizon of each block."""
     transform: Transform
     integer: bool
-    """Demand comes in whole units: quantiles are rounded down to them (see `quantiles`)."""
+    """All of the retailer's demand comes in whole units: so, then, does that of series without history."""
     trust: Doubles
     """[B, M] how far each member is moved towards what its totals' own forecast says: 0 not at all, 1 all the way."""
     weights: Doubles
@@ -60,10 +61,6 @@ class Calibration:
     """[K] positions of the knots, log(1 + mean)."""
     ratios: Doubles
     """[B, C, K, L] quantiles of (demand + jitter) / (mean + offset)."""
-
-    @property
-    def offset(self) -> float:
-        return 1.0 if self.integer else 0.1
 
     def block_of(self, horizon: int) -> NDArray[np.intp]:
         """[H] block of each target period; periods past the last block belong to it."""
@@ -84,8 +81,8 @@ class Calibration:
         """[S, H] expected demand: the blend times the bias factor."""
         return (blended * self.bias[self.block_of(blended.shape[1])][:, classes].T).astype(np.float32)
 
-    def levels(self, mean: Floats, classes: NDArray[np.intp]) -> Floats:
-        """[S, H, L] demand at each probability of LEVELS, non-negative and non-decreasing.
+    def levels(self, mean: Floats, classes: NDArray[np.intp], whole: Bools) -> Floats:
+        """[S, H, L] demand at each probability of LEVELS, non-negative and non-decreasing; `whole` is [S].
 
         Whole-unit demand was jittered by U(0, 1) before its quantiles were taken, which makes them move smoothly with
         the mean; floor() then gives back the exact quantile of the counts, since floor(Q(y + U)) = Q(y).
@@ -101,9 +98,8 @@ class Calibration:
         high = np.minimum(low + 1, len(self.log_share) - 1)
         b, c = np.broadcast_arrays(block[None, :], classes[:, None])
         ratio = (1 - share) * self.ratios[b, c, low] + share * self.ratios[b, c, high]
-        values = np.maximum(ratio * (mean + self.offset)[..., None], 0)
-        if self.integer:
-            values = np.floor(values)
+        values = np.maximum(ratio * (mean + offset(whole)[:, None])[..., None], 0)
+        values[whole] = np.floor(values[whole])
         return np.sort(values, axis=2).astype(np.float32)
 
     def to_json(self) -> str:
@@ -125,6 +121,17 @@ class Calibration:
         if wrong := [name for name, shape in wanted.items() if arrays[name].shape != shape]:
             raise ValueError(f"calibration was fitted for other demand classes or blocks: {', '.join(wrong)}")
         return cls(blocks=tuple(raw["blocks"]), transform=raw["transform"], integer=raw["integer"], **arrays)
+
+
+def whole_units(state: SeriesState, integer: bool) -> Bools:
+    """[S] does demand come in whole units? `integer` says it of series without history."""
+    own = state.scalar("whole")
+    return np.where(np.isnan(own), integer, own > 0)
+
+
+def offset(whole: Bools) -> Doubles:
+    """What is added to the mean before a ratio to it is taken: the jitter of whole units needs room below one."""
+    return np.where(whole, 1.0, 0.1)
 
 
 def reconciled(members: dict[str, Floats], shift: Floats, trust: Doubles, block: NDArray[np.intp]) -> dict[str, Floats]:

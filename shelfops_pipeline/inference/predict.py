@@ -168,7 +168,7 @@ def _calibrated_block(
     open_ = ~state.closed()
     members = calibration.reconciled(members, state.shift)
     mean = calibration.mean(calibration.blend(members, classes), classes) * open_
-    levels = calibration.levels(mean, classes) * open_[..., None]
+    levels = calibration.levels(mean, classes, cal.whole_units(state, calibration.integer)) * open_[..., None]
     return mean, cal.published(levels), {m: cal.point(levels, mean, m) for m in Metric}
 
 

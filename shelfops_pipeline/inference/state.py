@@ -19,7 +19,7 @@ from shelfops_pipeline.contracts.spec import TierSpec
 
 Floats = NDArray[np.float32]
 
-# Scalars that the model matrix does not hold but that its computation, or the LSTM's scaling, needs.
+# Scalars that the model matrix does not hold but that its computation, the LSTM's scaling or the calibration needs.
 INTERNAL_SCALARS = (
     "fallback_level",
     "likes_level",
@@ -28,6 +28,7 @@ INTERNAL_SCALARS = (
     "price_mean",
     "price_max",
     "price_last",
+    "whole",
 )
 
 

@@ -15,7 +15,9 @@ from shelfops_pipeline.inference.calibration import (
     Calibration,
     blend,
     demand_class,
+    offset,
     reconciled,
+    whole_units,
 )
 from shelfops_pipeline.models.fold import FoldForecast
 from shelfops_pipeline.models.trust import fit_trust
@@ -55,7 +57,7 @@ def fit_calibration(
 
     Raises NotEnoughHistoryError when the folds hold no observed demand."""
     trust = fit_trust(folds, blocks)
-    rows = _flatten(folds, blocks, trust)
+    rows = _flatten(folds, blocks, trust, integer)
     if len(rows.actual) == 0:
         raise NotEnoughHistoryError("no observed demand in the backtest folds; use fewer folds or a shorter horizon")
     centred = _centred(rows, transform)
@@ -69,9 +71,7 @@ def fit_calibration(
     bias = np.clip(shape * np.exp(lasting)[:, None], *_BIAS_RANGE)
     mean = blended * bias[rows.block, rows.cls]
     knots = _knots(mean)
-    offset = 1.0 if integer else 0.1
-    jitter = np.random.default_rng(0).random(len(mean)) if integer else 0.0
-    ratio = (rows.actual + jitter) / (mean + offset)
+    ratio = _ratio(rows, mean)
     if transform == "log":  # what is not lasting must not come back through the median
         ratio = _of_typical_spread(ratio * np.exp(lasting - level)[rows.block], rows.fold)
     ratios = _fit_quantiles(rows, ratio, mean, knots, len(blocks))
@@ -89,15 +89,14 @@ def _with_new_classes(
     if not forecasts:
         return calibration
     blocks, transform = calibration.blocks, calibration.transform
-    rows = _flatten(list(forecasts.values()), blocks, calibration.trust)
+    rows = _flatten(list(forecasts.values()), blocks, calibration.trust, calibration.integer)
     error = levels[np.array(list(forecasts))[rows.fold], rows.block]
     weights = _fit_weights(_centred(rows, transform), transform, len(blocks))
     blended = blend(rows.xgboost, rows.lstm, weights[rows.block, rows.cls], transform)
     shape = _fit_bias(rows, blended * np.exp(error), len(blocks), _NEW_BIAS_RANGE)
     bias = np.clip(shape * np.exp(lasting)[:, None], *_NEW_BIAS_RANGE)
     mean = blended * bias[rows.block, rows.cls]
-    jitter = np.random.default_rng(0).random(len(mean)) if calibration.integer else 0.0
-    ratio = (rows.actual + jitter) / (mean + calibration.offset)
+    ratio = _ratio(rows, mean)
     if transform == "log":
         ratio = ratio * np.exp(lasting - levels.mean(axis=0))[rows.block]
     ratios = _fit_quantiles(rows, ratio, mean, calibration.log_share, len(blocks))
@@ -140,10 +139,16 @@ class _Rows:
     actual: Floats
     block: NDArray[np.intp]
     cls: NDArray[np.intp]
+    whole: NDArray[np.bool_]
     fold: NDArray[np.intp]
 
 
-def _flatten(folds: Sequence[FoldForecast], blocks: tuple[int, ...], trust: Doubles) -> _Rows:
+def _ratio(rows: _Rows, mean: Doubles) -> Doubles:
+    """(demand + jitter) / (mean + offset): of whole units a smooth variable, see `Calibration.levels`."""
+    return (rows.actual + rows.whole * np.random.default_rng(0).random(len(mean))) / (mean + offset(rows.whole))
+
+
+def _flatten(folds: Sequence[FoldForecast], blocks: tuple[int, ...], trust: Doubles, integer: bool) -> _Rows:
     parts = []
     for k, fold in enumerate(folds):
         S, H = fold.actual.shape
@@ -151,9 +156,10 @@ def _flatten(folds: Sequence[FoldForecast], blocks: tuple[int, ...], trust: Doub
         block = np.broadcast_to(ahead, (S, H))
         moved = reconciled(fold.members, fold.state.shift, trust, ahead)
         cls = np.broadcast_to(demand_class(fold.state)[:, None], (S, H))
+        whole = np.broadcast_to(whole_units(fold.state, integer)[:, None], (S, H))
         use = fold.scored
         members = (moved["xgboost"][use], moved["lstm"][use])
-        parts.append((*members, fold.actual[use], block[use], cls[use], np.full(int(use.sum()), k)))
+        parts.append((*members, fold.actual[use], block[use], cls[use], whole[use], np.full(int(use.sum()), k)))
     return _Rows(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 

@@ -85,6 +85,21 @@ def test_about_a_tenth_of_the_cold_start_rows_are_shown_as_new_series(panel: Pan
 
 
 @pytest.mark.parametrize("transform", ["log", "count"])
+def test_a_series_comes_in_whole_units_until_a_fraction_was_sold(panel: Panel, transform: Transform) -> None:
+    demand = np.rint(panel.demand)
+    day = int(np.flatnonzero(np.isfinite(demand[REGULAR]))[-5])
+    demand[REGULAR, day] = 2.5
+    cut_up = replace(panel, demand=demand)
+    builder = StateBuilder(cut_up, spec_for(cut_up, Tier.PRODUCTION, H), transform, {})
+    before, after = (builder.at(origin).scalar("whole") for origin in (day - 1, day))
+    seen = np.isfinite(demand[:, : day + 1]).any(axis=1)
+    assert (before[REGULAR], after[REGULAR]) == (1, 0)
+    assert (np.delete(after, REGULAR)[np.delete(seen, REGULAR)] == 1).all()
+    assert np.isnan(after[~seen]).all()
+    assert not seen[NEW]
+
+
+@pytest.mark.parametrize("transform", ["log", "count"])
 @pytest.mark.parametrize("grain", list(Grain))
 def test_a_forgotten_series_looks_like_one_that_never_sold(grain: Grain, transform: Transform) -> None:
     """Its own demand is in nothing that is said of it, not even in the level of its store or its category."""

@@ -72,7 +72,8 @@ def test_a_calibration_survives_json() -> None:
     for name in ("trust", "weights", "bias", "log_share", "ratios"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
     mean, classes = np.full((2, 14), 3.0, np.float32), np.array([0, 4])
-    np.testing.assert_array_equal(after.levels(mean, classes), before.levels(mean, classes))
+    whole = np.array([True, False])
+    np.testing.assert_array_equal(after.levels(mean, classes, whole), before.levels(mean, classes, whole))
 
 
 def test_a_calibration_for_other_probabilities_or_with_broken_numbers_is_refused() -> None:
@@ -100,31 +101,31 @@ def test_each_target_period_belongs_to_one_block_and_the_last_block_has_no_end()
 @given(
     mean=arrays(np.float32, (4, 14), elements=st.floats(0, 1e5, width=32)),
     classes=arrays(np.intp, 4, elements=st.integers(0, len(CLASSES) - 1)),
-    integer=st.booleans(),
+    whole=arrays(np.bool_, 4),
     seed=st.integers(0, 99),
 )
 def test_levels_never_fall_are_never_negative_and_are_whole_for_whole_units(
-    mean: np.ndarray, classes: np.ndarray, integer: bool, seed: int
+    mean: np.ndarray, classes: np.ndarray, whole: np.ndarray, seed: int
 ) -> None:
-    levels = calibration(integer=integer, seed=seed).levels(mean, classes)
+    levels = calibration(seed=seed).levels(mean, classes, whole)
     assert levels.shape == (4, 14, len(LEVELS))
     assert (np.diff(levels, axis=2) >= 0).all()
     assert (levels >= 0).all()
-    assert not integer or (levels == np.round(levels)).all()
+    assert (levels[whole] == np.round(levels[whole])).all()
 
 
 def test_levels_follow_the_mean_between_knots_and_stay_flat_beyond_them() -> None:
     ratios = np.ones((2, len(CLASSES), 3, len(LEVELS))) * np.array([1, 2, 4])[:, None]
-    flat = calibration(integer=False, ratios=ratios)
+    flat = calibration(ratios=ratios)
     means = np.expm1([0.0, 0.1, 0.5, 0.9, 2.5, 9.0]).astype(np.float32)
-    got = flat.levels(means[:, None], np.zeros(6, np.intp))[:, 0, 0] / (means + flat.offset)
+    got = flat.levels(means[:, None], np.zeros(6, np.intp), np.zeros(6, bool))[:, 0, 0] / (means + 0.1)
     np.testing.assert_allclose(got, [1, 1, 1.5, 2, 4, 4], rtol=1e-5)
 
 
 def test_one_knot_serves_every_mean() -> None:
-    one = calibration(log_share=np.array([1.0]), ratios=np.ones((2, len(CLASSES), 1, len(LEVELS))), integer=False)
+    one = calibration(log_share=np.array([1.0]), ratios=np.ones((2, len(CLASSES), 1, len(LEVELS))))
     mean = np.array([[0.0, 5.0, 1e6]], np.float32)
-    np.testing.assert_allclose(one.levels(mean, np.array([0]))[..., 0], mean + 0.1, rtol=1e-6)
+    np.testing.assert_allclose(one.levels(mean, np.array([0]), np.array([False]))[..., 0], mean + 0.1, rtol=1e-6)
 
 
 def test_the_blend_is_geometric_like_on_logs_and_arithmetic_on_counts() -> None:

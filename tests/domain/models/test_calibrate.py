@@ -11,7 +11,15 @@ from scipy import stats
 from shelfops_pipeline.contracts.bundle import Transform
 from shelfops_pipeline.contracts.columns import OPEN, QUANTILES
 from shelfops_pipeline.errors import NotEnoughHistoryError
-from shelfops_pipeline.inference.calibration import CLASSES, NEW_CLASSES, Calibration, demand_class, published
+from shelfops_pipeline.inference.calibration import (
+    CLASSES,
+    NEW_CLASSES,
+    Calibration,
+    demand_class,
+    published,
+    whole_units,
+)
+from shelfops_pipeline.inference.state import SeriesState
 from shelfops_pipeline.models.calibrate import fit_calibration, horizon_blocks
 from shelfops_pipeline.models.fold import FoldForecast, Fresh
 from tests.domain.support import blank_state, small_spec
@@ -67,7 +75,7 @@ def fold(
 def apply(calibration: Calibration, f: FoldForecast) -> tuple[Floats, Floats]:
     classes = demand_class(f.state)
     mean = calibration.mean(calibration.blend(f.members, classes), classes)
-    return mean, published(calibration.levels(mean, classes))
+    return mean, published(calibration.levels(mean, classes, whole_units(f.state, calibration.integer)))
 
 
 CASES = {
@@ -114,6 +122,27 @@ def test_quantiles_are_not_trivially_wide(fitted: tuple[Calibration, FoldForecas
     _, quantiles = apply(calibration, fresh)
     for level, (below, _) in zip(QUANTILES, hit_rates(fresh.actual, quantiles), strict=True):
         assert below <= level + 0.02
+
+
+def test_series_in_whole_units_and_others_of_one_retailer_each_get_quantiles_of_their_kind() -> None:
+    """As where some families are sold by the piece and some by weight."""
+
+    def mixed(seed: int) -> FoldForecast:
+        rng = np.random.default_rng(seed)
+        pieces, weights = fold(rng, poisson, 0.7), fold(rng, lognormal, 0.7)
+        pieces.state.scalars[:, pieces.state.layout.scalars.index("whole")] = 1
+        weights.state.scalars[:, weights.state.layout.scalars.index("whole")] = 0
+        members = {name: np.concatenate([pieces.members[name], weights.members[name]]) for name in pieces.members}
+        actual = np.concatenate([pieces.actual, weights.actual])
+        return FoldForecast(0, SeriesState.join([pieces.state, weights.state]), members, actual)
+
+    calibration, fresh = fit_calibration([mixed(1), mixed(2)], "log", False, BLOCKS), mixed(3)
+    _, quantiles = apply(calibration, fresh)
+    assert (quantiles[:500] == np.round(quantiles[:500])).all()
+    assert (quantiles[500:] != np.round(quantiles[500:])).mean() > 0.9
+    for rows in (slice(0, 500), slice(500, None)):
+        for level, (below, at_or_below) in zip(QUANTILES, hit_rates(fresh.actual[rows], quantiles[rows]), strict=True):
+            assert below - 0.04 <= level <= at_or_below + 0.04, f"q{level}: {below:.3f}, {at_or_below:.3f}"
 
 
 def test_quantiles_of_counts_are_those_of_their_distribution_and_not_rounded_to_one_side() -> None:
