@@ -13,7 +13,7 @@ from shelfops_pipeline.contracts.columns import Grain, Status, Tier
 from shelfops_pipeline.contracts.features import Feature
 from shelfops_pipeline.contracts.spec import TierSpec
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 MEMBERS: Final = ("xgboost", "lstm")
 """The members of the ensemble, in the order of every array that has one entry for each."""
