@@ -20,9 +20,9 @@ from shelfops_pipeline.lifecycle.candidate import register_candidate
 from shelfops_pipeline.lifecycle.card import render_card
 from shelfops_pipeline.lifecycle.files import write_atomically
 from shelfops_pipeline.lifecycle.promotion import run_gate
-from shelfops_pipeline.lifecycle.tracking import RunRecord, track_run
 from shelfops_pipeline.models.bundle import read_manifest
 from shelfops_pipeline.models.recipe import Recipe
+from shelfops_pipeline.tracking.track import RunRecord, track_run
 
 Versions = dict[str, str]
 """tier -> version"""

@@ -1,1 +1,1 @@
-"""The life of a model version: registered, compared, promoted, tracked, documented."""
+"""The life of a model version: registered, compared, promoted, documented."""

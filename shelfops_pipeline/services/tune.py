@@ -88,7 +88,7 @@ def _load(settings: Settings, as_of: date | None) -> "tuple[Loaded, Panel, Train
 def _keep(settings: Settings, task: "TuningTask", member: "Member", found: "Found", started: datetime) -> None:
     """The result for the next training, and the whole study for the experiment tracker."""
     from shelfops_pipeline.lifecycle.files import write_json
-    from shelfops_pipeline.lifecycle.tracking import RunRecord, track_run
+    from shelfops_pipeline.tracking.track import RunRecord, track_run
     from shelfops_pipeline.tuning.result import write_tuning
     from shelfops_pipeline.tuning.space import with_fields
 

@@ -183,7 +183,7 @@ def test_stock_alerts_name_a_known_kind_and_an_order(graph: Graph) -> None:
 def test_the_run_is_tracked_in_mlflow_with_its_files(graph: Graph) -> None:
     import mlflow
 
-    from shelfops_pipeline.lifecycle.mlflow_store import tracking_uri
+    from shelfops_pipeline.tracking.mlflow_store import tracking_uri
 
     client = mlflow.MlflowClient(tracking_uri(graph.settings))
     experiments = [e.experiment_id for e in client.search_experiments()]

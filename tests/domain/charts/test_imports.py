@@ -20,7 +20,7 @@ MODULES = (
     "explain.importance",
     "explain.words",
     "explain.sample",
-    "lifecycle.tracking",
+    "tracking.track",
     "lifecycle.card",
 )
 HEAVY = ("plotly", "kaleido", "matplotlib", "shap", "xgboost", "mlflow", "tensorflow", "keras")

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from shelfops_pipeline.lifecycle.run_record import BUNDLE, RunRecord
 from shelfops_pipeline.settings import Settings
+from shelfops_pipeline.tracking.run_record import BUNDLE, RunRecord
 
 PROBE_SECONDS: Final = 3
 UPLOAD_SECONDS: Final = 60

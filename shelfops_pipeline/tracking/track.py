@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from shelfops_pipeline.lifecycle.mlflow_store import (
+from shelfops_pipeline.settings import Settings
+from shelfops_pipeline.tracking.mlflow_store import (
     TrackingUnavailableError,
     log_run,
     move_alias,
     tracking_uri,
 )
-from shelfops_pipeline.lifecycle.run_record import BUNDLE, RunRecord, TrackResult
-from shelfops_pipeline.settings import Settings
+from shelfops_pipeline.tracking.run_record import BUNDLE, RunRecord, TrackResult
 
 __all__ = ["BUNDLE", "RunRecord", "TrackResult", "replay_runs", "set_alias", "track_run"]
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from shelfops_pipeline.lifecycle.mlflow_store import model_name, tracking_uri
-from shelfops_pipeline.lifecycle.tracking import RunRecord, git_commit, replay_runs, set_alias, track_run
 from shelfops_pipeline.settings import Settings
+from shelfops_pipeline.tracking.mlflow_store import model_name, tracking_uri
+from shelfops_pipeline.tracking.track import RunRecord, git_commit, replay_runs, set_alias, track_run
 
 FAST = 10
 # MLflow 3.17's own tables use a loader option that SQLAlchemy 2.1 deprecates.
