@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     dagster_database_url: SecretStr | None = Field(
         None, description="Dagster's own storage; unset: beside the warehouse"
     )
+    user: str | None = Field(
+        None, description="Who changes the status of models, in the registry's history; unset: the system's user"
+    )
     mlflow_tracking_uri: str | None = Field(None, description="MLflow server; unset: a database store in home")
 
     @cached_property

@@ -27,6 +27,8 @@ LSTM_ONNX: Final = "lstm.onnx"
 BACKTEST_FORECASTS: Final = "backtest_forecasts.parquet"
 BACKTEST_METRICS: Final = "backtest_metrics.parquet"
 MODEL_CARD: Final = "model_card.md"
+DECISION: Final = "decision.json"
+"""What the promotion gate said about the version: contracts.decision.GateDecision."""
 SHAP_SUMMARY: Final = "shap_summary.png"
 FEATURE_IMPORTANCE: Final = "feature_importance.json"
 SERVED_FILES: Final = (CALIBRATION, XGBOOST_ONNX, LSTM_ONNX)
@@ -69,8 +71,17 @@ class Manifest(Frozen):
     sha256: dict[str, str] = Field(description="File name -> checksum, for every file that is served or reloaded")
 
 
+class StatusChange(Frozen):
+    """What was once decided about a version; a refusal leaves it a candidate."""
+
+    status: Status
+    at: datetime
+    by: str
+    reason: str
+
+
 class RegistryEntry(Frozen):
-    """One line of `models/registry.json`."""
+    """One entry of `models/registry.json`. The last change of its history is what it is now."""
 
     version: str
     feature_tier: Tier
@@ -79,6 +90,8 @@ class RegistryEntry(Frozen):
     status: Status
     created_at: datetime
     reason: str = ""
+    manifest_sha256: str | None = Field(None, description="The manifest lists the other files; this guards itself")
+    history: tuple[StatusChange, ...] = Field((), description="Every change of status, oldest first")
 
 
 class ColdStartChampion(Frozen):

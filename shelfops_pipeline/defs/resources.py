@@ -33,7 +33,7 @@ class Retailer(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @property
     def registry(self) -> Registry:
-        return Registry(self.settings.models)
+        return Registry.of(self.settings)
 
     def plan(self, panel: Panel) -> TrainingPlan:
         """What to train on this panel; the same every time it is asked."""

@@ -12,6 +12,7 @@ from shelfops_pipeline.charts.theme import BASELINES, model_label, sort_models
 from shelfops_pipeline.contracts.bundle import Manifest
 from shelfops_pipeline.contracts.columns import Grain, Tier
 from shelfops_pipeline.lifecycle.card_tables import by_fold, by_horizon, by_model, cell, overall, table
+from shelfops_pipeline.lifecycle.parameters import flat
 from shelfops_pipeline.shipped import shipped_file
 
 TEMPLATE: Final = "models/model_card_template.md"
@@ -57,7 +58,7 @@ def render_card(
         by_horizon=by_horizon(forecasts, manifest.grain),
         importance=_importance(importance),
         caveats=_bullets([*_findings(own, manifest.grain), *_standing(manifest), *notes]),
-        configuration=_pairs({**_flat(manifest.recipe), "seed": manifest.seed}),
+        configuration=_pairs({**flat(manifest.recipe), "seed": manifest.seed}),
         libraries=_pairs(manifest.library_versions),
     )
 
@@ -166,17 +167,6 @@ def _names(names: Sequence[str]) -> str:
 
 def _bullets(lines: Sequence[str]) -> str:
     return "\n".join(f"- {line.strip()}" for line in lines)
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
-    """Nested settings as `outer.inner`; lists in one line."""
-    flat: dict[str, object] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = (", ".join(map(str, value)) or "none") if isinstance(value, list | tuple) else value
-    return flat
 
 
 def _pairs(values: Mapping[str, object]) -> str:

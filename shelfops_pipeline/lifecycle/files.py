@@ -28,6 +28,12 @@ def write_atomically(path: Path, text: str) -> None:
         os.close(folder)
 
 
+def remove_drafts(path: Path) -> None:
+    """Delete what killed writers of `path` left; for the holder of the lock under which it is written."""
+    for draft in path.parent.glob(f".{path.name}.*"):
+        draft.unlink(missing_ok=True)
+
+
 def write_json(path: Path, value: Any) -> None:
     """`write_atomically` of indented JSON. Raises ValueError for NaN: an unknown number is the caller's null."""
     write_atomically(path, json.dumps(value, indent=2, allow_nan=False) + "\n")

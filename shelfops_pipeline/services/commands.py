@@ -32,7 +32,7 @@ def show_result(settings: Settings) -> None:
     from shelfops_pipeline.lifecycle.registry import Registry
     from shelfops_pipeline.models.bundle import read_manifest
 
-    registry = Registry(settings.models)
+    registry = Registry.of(settings)
     newest = {e.feature_tier: e for e in registry.entries()}
     metrics = pd.concat([pd.read_parquet(settings.models / e.version / BACKTEST_METRICS) for e in newest.values()])
     console.print(metrics_view(metrics, f"{settings.dataset}: backtest over all folds"))
@@ -73,50 +73,6 @@ def run_forecast(settings: Settings, out: Path, as_of: date | None) -> None:
     tell_refused(loaded.validation)
     tell_tuned(plan.notes)
     console.print(f"{out}: {table.num_rows:,} rows, {panel.n_series:,} series × {settings.horizon} periods")
-
-
-def list_models(settings: Settings) -> None:
-    """`shelfops models list`."""
-    from shelfops_pipeline.lifecycle.registry import Registry
-
-    entries = Registry(settings.models).entries()
-    if not entries:
-        raise ShelfOpsError(f"no model in {settings.models} yet; train one with `shelfops train` or `shelfops demo`")
-    table = Table()
-    for name in ("version", "tier", "status", "MAE", "created", "reason"):
-        table.add_column(name)
-    for e in entries:
-        when = f"{e.created_at:%Y-%m-%d %H:%M}"
-        style = "bold" if e.status is Status.CHAMPION else None
-        table.add_row(e.version, e.feature_tier, e.status, f"{e.mae:.4g}", when, e.reason, style=style)
-    console.print(table)
-
-
-def show_model(settings: Settings, version: str) -> None:
-    """`shelfops models show`."""
-    from shelfops_pipeline.lifecycle.registry import Registry
-    from shelfops_pipeline.models.bundle import verify
-
-    entry = Registry(settings.models).entry(version)
-    manifest = verify(settings.models / version)
-    console.print(f"[bold]{version}[/] ({entry.feature_tier}, {entry.status}): {entry.reason}")
-    table = Table(show_header=False)
-    table.add_row("folder", str(settings.models / version))
-    table.add_row("trained on", f"{manifest.dataset}, {manifest.training_start} to {manifest.training_cutoff}")
-    table.add_row("horizon", f"{manifest.horizon} {manifest.grain}s")
-    table.add_row("features", f"{len(manifest.features)}: {', '.join(f.name for f in manifest.features[:8])}, ...")
-    for name, value in manifest.metrics.items():
-        table.add_row(name, "undefined" if value is None else f"{value:.4g}")
-    table.add_row("files", f"{len(manifest.sha256)} match their checksums")
-    console.print(table)
-
-
-def promote_model(settings: Settings, version: str, reason: str) -> None:
-    """`shelfops models promote`."""
-    from shelfops_pipeline.lifecycle.registry import Registry
-
-    pointer = Registry(settings.models).promote(version, reason)
-    console.print(f"champion: [bold]{pointer.release}[/]; publish its forecasts with the `refresh` job (`shelfops up`)")
 
 
 def show_doctor(settings: Settings) -> None:

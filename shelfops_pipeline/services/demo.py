@@ -30,7 +30,7 @@ def run_demo(settings: Settings) -> None:
 
 
 def _show_alerts(settings: Settings) -> None:
-    pointer = Registry(settings.models).champion()
+    pointer = Registry.of(settings).champion()
     if pointer is None:
         return
     with warehouse(settings) as url:

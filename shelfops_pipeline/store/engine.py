@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import URL, Engine, create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from shelfops_pipeline.errors import ShelfOpsError
 
@@ -81,13 +82,23 @@ def lock_key(name: str) -> int:
 
 
 @contextmanager
-def advisory_lock(engine: Engine, name: str) -> Iterator[None]:
+def advisory_lock(engine: Engine, name: str, seconds: float = 0) -> Iterator[None]:
     """Hold the warehouse-wide lock `name` for the block; other processes and hosts wait.
 
-    It is released with its connection, so also when this process dies.
+    It is released with its connection, so also when this process dies. Raises TimeoutError after `seconds` of waiting
+    (0: never).
     """
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": lock_key(name)})
+        patience = text("SELECT set_config('lock_timeout', :limit, false)")
+        connection.execute(patience, {"limit": f"{round(1000 * seconds)}ms"})
+        try:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": lock_key(name)})
+        except OperationalError as error:
+            if isinstance(error.orig, LockNotAvailable):
+                raise TimeoutError(f"the lock {name} was not free within {seconds:g} s") from None
+            raise
+        finally:
+            connection.execute(patience, {"limit": "0"})
         try:
             yield
         finally:

@@ -1,8 +1,7 @@
 """The registry: one champion per tier, whatever happens at once, and never a damaged one."""
 
 import json
-import subprocess
-import sys
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +11,9 @@ import pytest
 from shelfops_pipeline.contracts.bundle import LSTM_ONNX, ChampionPointer, Manifest
 from shelfops_pipeline.contracts.columns import Status, Tier
 from shelfops_pipeline.errors import BundleError, PromotionError
+from shelfops_pipeline.lifecycle.files import write_json
 from shelfops_pipeline.lifecycle.registry import Registry
+from shelfops_pipeline.models.bundle import sha256
 
 Candidate = Callable[..., str]
 PRODUCTION, COLD = Tier.PRODUCTION, Tier.COLD_START
@@ -142,6 +143,62 @@ def test_a_damaged_bundle_is_not_promoted_and_the_old_champion_goes_on_serving(
     assert statuses(registry) == {old: Status.CHAMPION, new: Status.CANDIDATE}
 
 
+def test_a_manifest_that_was_changed_after_it_was_registered_is_not_promoted(
+    registry: Registry, candidate: Candidate
+) -> None:
+    """It lists the checksums of the other files, so that nothing else would notice."""
+    version = candidate()
+    path = registry.models / version / "manifest.json"
+    path.write_text(path.read_text().replace('"seed":7', '"seed":8'))
+    with pytest.raises(BundleError, match=r"manifest.json does not match its checksum"):
+        registry.promote(version, "better")
+    assert registry.champion() is None
+
+
+@pytest.mark.parametrize("metrics", [{"mae": None}, {"mae": 2.0, "wape": float("inf")}, {}])
+def test_a_version_whose_metrics_are_no_numbers_is_not_promoted(
+    registry: Registry, candidate: Candidate, metrics: dict[str, float | None]
+) -> None:
+    version = candidate()
+    path = registry.models / version / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": metrics}))
+    entries = [e.model_copy(update={"manifest_sha256": sha256(path)}) for e in registry.entries()]
+    write_json(registry.models / "registry.json", [e.model_dump(mode="json") for e in entries])
+    with pytest.raises(PromotionError, match=r"v1: (mae|wape) is not a number; train it anew"):
+        registry.promote(version, "better")
+
+
+def test_an_undefined_metric_other_than_the_mae_is_no_obstacle(registry: Registry, candidate: Candidate) -> None:
+    assert registry.promote(candidate(metrics={"mae": 2.0, "mape": None}), "no demand but zeros").version == "v1"
+
+
+def test_an_entry_whose_mae_is_nan_is_not_promoted(registry: Registry, candidate: Candidate) -> None:
+    version = candidate()
+    path = registry.models / "registry.json"
+    path.write_text(path.read_text().replace('"mae": 2.0', '"mae": NaN'))
+    with pytest.raises(PromotionError, match="v1: MAE is nan; train it anew"):
+        registry.promote(version, "better")
+
+
+def test_a_bundle_put_in_the_place_of_another_is_not_promoted(registry: Registry, candidate: Candidate) -> None:
+    cold, main = candidate(COLD), candidate(PRODUCTION)
+    shutil.rmtree(registry.models / main)
+    shutil.copytree(registry.models / cold, registry.models / main)
+    with pytest.raises(BundleError, match=r"v2/manifest.json does not match its checksum"):
+        registry.promote(main, "better")
+    entries = [e.model_copy(update={"manifest_sha256": None}) for e in registry.entries()]  # of an older release
+    write_json(registry.models / "registry.json", [e.model_dump(mode="json") for e in entries])
+    with pytest.raises(PromotionError, match="v2 holds v1 of shop, cold_start, not what was registered"):
+        registry.promote(main, "better")
+
+
+def test_a_version_is_registered_once(registry: Registry, make_bundle: Callable[..., Manifest]) -> None:
+    manifest = make_bundle("v1")
+    registry.register(manifest, 2.0, "trained")
+    with pytest.raises(PromotionError, match="v1 is registered already"):
+        registry.register(manifest, 1.0, "trained")
+
+
 def test_an_unknown_version_cannot_be_promoted(registry: Registry, candidate: Candidate) -> None:
     candidate()
     with pytest.raises(BundleError, match="no model version 'v5'; known versions: v1"):
@@ -154,22 +211,6 @@ def test_concurrent_promotions_in_threads_leave_one_champion_per_tier(registry: 
         pointers = list(pool.map(lambda v: registry.promote(v, "race"), versions))
     assert_one_champion_per_tier(registry, len(versions))
     assert all(isinstance(p, ChampionPointer) for p in pointers)
-
-
-def test_concurrent_promotions_in_processes_leave_one_champion_per_tier(
-    registry: Registry, candidate: Candidate
-) -> None:
-    versions = [candidate(tier) for _ in range(4) for tier in Tier]
-    script = (
-        "import sys; from pathlib import Path; from shelfops_pipeline.lifecycle.registry import Registry;"
-        "[Registry(Path(sys.argv[1])).promote(v, 'race') for v in sys.argv[2:]]"
-    )
-    runs = [
-        subprocess.Popen([sys.executable, "-c", script, str(registry.models), *order])
-        for order in (versions * 2, versions[::-1] * 2)
-    ]
-    assert [run.wait(timeout=60) for run in runs] == [0, 0]
-    assert_one_champion_per_tier(registry, len(versions))
 
 
 def assert_one_champion_per_tier(registry: Registry, n: int) -> None:
