@@ -7,7 +7,7 @@ import pandas as pd
 
 from shelfops_pipeline.charts.layout import empty_figure, heading, panel_title
 from shelfops_pipeline.charts.numbers import UNDEFINED, percent
-from shelfops_pipeline.charts.score_tables import beside_best_baseline, main_tier, subtitle
+from shelfops_pipeline.charts.score_tables import beside_best_baseline, class_words, main_tier, subtitle
 from shelfops_pipeline.charts.theme import (
     LINE,
     MUTED,
@@ -21,7 +21,8 @@ from shelfops_pipeline.contracts.columns import Grain
 
 TITLE: Final = "Accuracy by group"
 MOST_BARS: Final = 12
-_GROUPS: Final = {"class": "Demand class", "category": "Category", "store": "Store"}
+BY_CLASS: Final = "class"
+_GROUPS: Final = {BY_CLASS: "Demand class", "category": "Category", "store": "Store"}
 _BAR: Final = 34
 _HEAD: Final = 104
 _BASELINE_COLOR: Final = "#B6BDC8"
@@ -34,7 +35,7 @@ def accuracy_by_group(scores: pd.DataFrame, grain: Grain = Grain.DAY) -> Any:
     """
     tier = main_tier(scores)
     tables = {} if tier is None else {by: beside_best_baseline(scores, tier, by) for by in _GROUPS}
-    tables = {by: table for by, table in tables.items() if len(table)}
+    tables = {by: table.rename(class_words if by == BY_CLASS else str) for by, table in tables.items() if len(table)}
     if tier is None or not tables:
         return empty_figure(TITLE, "No group of the backtest has a WAPE: nothing was sold, or nothing was scored.")
     from plotly.subplots import make_subplots

@@ -1,8 +1,9 @@
-"""`index.html` of a run: its charts, its metrics and its model card on one page that opens offline."""
+"""`index.html` of a run: gate, charts, pictures, metrics and model cards on one page that opens offline."""
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 from string import Template
@@ -10,7 +11,7 @@ from typing import Final
 
 import pandas as pd
 
-from shelfops_pipeline.charts.numbers import METRIC_ORDER, SHORT_LABELS, UNDEFINED, defined, metric_value
+from shelfops_pipeline.charts.numbers import METRIC_ORDER, SHORT_LABELS, UNDEFINED, defined, metric_value, number
 from shelfops_pipeline.charts.theme import (
     BACKGROUND,
     FONT_STACK,
@@ -26,13 +27,8 @@ from shelfops_pipeline.charts.write import font_css
 from shelfops_pipeline.contracts.columns import Grain
 
 INDEX: Final = "index.html"
-CHARTS: Final[Mapping[str, str]] = {
-    "training_summary": "Training summary",
-    "forecast_vs_actual": "Forecast vs actual",
-    "tier_comparison": "Tier comparison",
-    "error_distribution": "Error distribution",
-    "feature_importance": "Feature importance",
-}
+_WIDTH: Final = 720
+_COLORS: Final = 96
 
 _PAGE: Final = Template("""<!doctype html>
 <html lang="en">
@@ -53,14 +49,17 @@ a:hover { text-decoration: underline; }
 .muted { color: $muted; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 16px; }
 .chart { border: 1px solid $line; border-radius: 8px; overflow: hidden; display: block; }
-.chart img { display: block; width: 100%; aspect-ratio: 16 / 10; object-fit: cover; object-position: top left; }
+.chart div { aspect-ratio: 16 / 10; overflow: hidden; border-bottom: 1px solid $grid; }
+.chart img { display: block; width: 100%; }
 .chart span { display: block; padding: 12px 16px; font-weight: 600; }
-.chart img + span { border-top: 1px solid $grid; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 13px; }
 th, td { padding: 7px 12px 7px 0; border-bottom: 1px solid $grid; text-align: left; vertical-align: top; }
 .metrics td + td, .metrics th + th { text-align: right; white-space: nowrap; }
-.card { border-top: 1px solid $line; margin-top: 44px; padding-top: 4px; }
+.badge { background: $grid; border-radius: 99px; padding: 2px 10px; font-size: 12px; white-space: nowrap; }
+.badge.champion { background: $primary; color: $background; }
+summary { cursor: pointer; font-size: 18px; font-weight: 600; margin-top: 44px; }
+.card { border-top: 1px solid $line; margin-top: 12px; padding-top: 4px; }
 .card h1 { font-size: 22px; margin-top: 28px; }
 code { background: $grid; border-radius: 4px; padding: 1px 5px; font-size: 90%; }
 </style>
@@ -69,11 +68,12 @@ code { background: $grid; border-radius: 4px; padding: 1px 5px; font-size: 90%; 
 <main>
 <h1>$title</h1>
 <p class="muted">$subtitle</p>
-<h2>Charts</h2>
-<div class="charts">$charts</div>
+<h2>Gate</h2>
+<div class="scroll">$gate</div>
+$galleries
 <h2>Metrics over all folds</h2>
 <div class="scroll">$metrics</div>
-$card
+$cards
 </main>
 </body>
 </html>
@@ -81,29 +81,52 @@ $card
 
 
 @dataclass(frozen=True)
-class ChartLink:
-    """A chart of the page: where it is, and its picture if there is one."""
+class Link:
+    """A chart or picture of the page: where it is, and a small copy of it if there is one."""
 
     title: str
     href: str
     png: bytes | None = None
 
 
-def render_index(
-    title: str,
-    subtitle: str,
-    charts: Sequence[ChartLink],
-    metrics: pd.DataFrame,
-    card: str | None = None,
-    grain: Grain = Grain.DAY,
-) -> str:
-    """The page. `metrics` has columns tier, model, origin, metric, value, n; `card` is the model card's Markdown."""
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate said of one version, and what the version is now."""
+
+    version: str
+    tier: str
+    status: str
+    mae: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """All that the page of a run shows."""
+
+    title: str
+    subtitle: str
+    metrics: pd.DataFrame
+    """Columns tier, model, origin, metric, value, n."""
+    verdicts: Sequence[Verdict] = ()
+    galleries: Mapping[str, Sequence[Link]] = field(default_factory=dict)
+    """Heading → charts or pictures."""
+    cards: Mapping[str, str] = field(default_factory=dict)
+    """Heading → a model card's Markdown; the first is shown, the others unfold."""
+    grain: Grain = Grain.DAY
+
+
+def render_index(page: RunPage) -> str:
+    """The page as HTML, with Inter and the small pictures inside."""
+    galleries = {name: links for name, links in page.galleries.items() if links}
     return _PAGE.substitute(
-        title=escape(title),
-        subtitle=escape(subtitle),
-        charts="\n".join(_chart(link) for link in charts) or f'<p class="muted">{UNDEFINED} (none was drawn)</p>',
-        metrics=_metric_table(metrics, grain),
-        card=f'<div class="card">{_markdown(card)}</div>' if card else "",
+        title=escape(page.title),
+        subtitle=escape(page.subtitle),
+        gate=_gate_table(page.verdicts, page.grain),
+        galleries="\n".join(_gallery(name, links) for name, links in galleries.items())
+        or f'<h2>Charts</h2>\n<p class="muted">{UNDEFINED} (none was drawn)</p>',
+        metrics=_metric_table(page.metrics, page.grain),
+        cards="\n".join(_card(i, heading, text) for i, (heading, text) in enumerate(page.cards.items())),
         fonts=font_css(),
         stack=FONT_STACK,
         background=BACKGROUND,
@@ -115,43 +138,53 @@ def render_index(
     )
 
 
-def write_index(
-    folder: Path,
-    title: str,
-    subtitle: str,
-    metrics: pd.DataFrame,
-    card: str | None = None,
-    grain: Grain = Grain.DAY,
-) -> Path:
-    """Write `index.html` into the folder of a run's charts; it links those that are there, with their pictures."""
-    links = []
-    for name, label in CHARTS.items():
-        page, picture = folder / f"{name}.html", folder / f"{name}.png"
-        if page.is_file():
-            links.append(ChartLink(label, page.name, _thumbnail(picture) if picture.is_file() else None))
-    path = folder / INDEX
-    path.write_text(render_index(title, subtitle, links, metrics, card, grain), encoding="utf-8")
-    return path
+def small_copy(picture: Path) -> bytes | None:
+    """A smaller PNG of fewer colours, or None where there is no picture: the page holds many, and is to stay small."""
+    return _small(picture.read_bytes()) if picture.is_file() else None
 
 
-def _thumbnail(picture: Path, width: int = 720) -> bytes:
-    """A smaller copy: the page holds five, and should stay small enough to mail."""
+@lru_cache(maxsize=64)
+def _small(content: bytes) -> bytes:
+    """The pages of one run show the same pictures."""
     from io import BytesIO
 
     from PIL import Image
 
-    with Image.open(picture) as image:
+    with Image.open(BytesIO(content)) as image:
         small = image.convert("RGB")
-        small.thumbnail((width, 10 * width))
+        small.thumbnail((_WIDTH, 10 * _WIDTH), reducing_gap=2.0)
     out = BytesIO()
-    small.save(out, "PNG", optimize=True)
+    small.quantize(_COLORS, method=Image.Quantize.FASTOCTREE).save(out, "PNG")
     return out.getvalue()
 
 
-def _chart(link: ChartLink) -> str:
+def _gallery(heading: str, links: Sequence[Link]) -> str:
+    tiles = "\n".join(_tile(link) for link in links)
+    return f'<h2>{escape(heading)}</h2>\n<div class="charts">{tiles}</div>'
+
+
+def _tile(link: Link) -> str:
     source = f"data:image/png;base64,{base64.b64encode(link.png).decode()}" if link.png else ""
-    image = f'<img src="{source}" alt="{escape(link.title)}">' if source else ""
+    image = f'<div><img src="{source}" alt="{escape(link.title)}"></div>' if source else ""
     return f'<a class="chart" href="{escape(link.href)}">{image}<span>{escape(link.title)}</span></a>'
+
+
+def _gate_table(verdicts: Sequence[Verdict], grain: Grain) -> str:
+    if not verdicts:
+        return f'<p class="muted">{UNDEFINED} (no version is registered)</p>'
+    head = "".join(f"<th>{h}</th>" for h in ("Version", "Tier", "Now", f"MAE, units per {grain}", "Last decision"))
+    rows = "".join(
+        f"<tr><td>{escape(v.version)}</td><td>{escape(v.tier.replace('_', ' '))}</td>"
+        f'<td><span class="badge {escape(v.status)}">{escape(v.status)}</span></td>'
+        f"<td>{number(v.mae)}</td><td>{escape(v.reason)}</td></tr>"
+        for v in verdicts
+    )
+    return f'<table class="gate"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def _card(place: int, heading: str, text: str) -> str:
+    shown = "" if place else " open"
+    return f'<details{shown}><summary>{escape(heading)}</summary><div class="card">{_markdown(text)}</div></details>'
 
 
 def _metric_table(metrics: pd.DataFrame, grain: Grain) -> str:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from shelfops_pipeline.charts.layout import empty_figure, heading, panel_title
 from shelfops_pipeline.charts.numbers import percent
-from shelfops_pipeline.charts.score_tables import main_tier, tier_words
+from shelfops_pipeline.charts.score_tables import class_words, main_tier, tier_words
 from shelfops_pipeline.charts.theme import ENSEMBLE, LINE, PRIMARY, use_theme
 from shelfops_pipeline.contracts.columns import (
     BY,
@@ -25,12 +25,6 @@ from shelfops_pipeline.contracts.columns import (
 TITLE: Final = "Reliability of the quantiles"
 _PER_ROW: Final = 3
 _ROW: Final = 330
-_WORDS: Final = {
-    "new": "No demand so far",
-    "new_item": "New items",
-    "new_store": "New stores",
-    "dormant": "No demand of late",
-}
 
 
 def quantile_reliability(scores: pd.DataFrame) -> Any:
@@ -72,10 +66,7 @@ def quantile_reliability(scores: pd.DataFrame) -> Any:
 def _panels(own: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """(name, scores by metric) of all rows and of each class that has any."""
     groups = [("All rows", own[own[BY] == "all"])]
-    groups += [
-        (_WORDS.get(str(g), f"{str(g).capitalize()} demand"), part)
-        for g, part in own[own[BY] == "class"].groupby(GROUP, sort=False)
-    ]
+    groups += [(class_words(str(g)), part) for g, part in own[own[BY] == "class"].groupby(GROUP, sort=False)]
     tables = [(name, part.set_index(METRIC)) for name, part in groups]
     column = f"at_or_below_{QUANTILE_COLUMNS[0]}"
     return [(name, table) for name, table in tables if np.isfinite(table[VALUE].get(column, np.nan))]

@@ -8,6 +8,12 @@ from shelfops_pipeline.charts.numbers import percent
 from shelfops_pipeline.charts.theme import BASELINES, ENSEMBLE, sort_models
 from shelfops_pipeline.contracts.columns import BY, COUNT, GROUP, METRIC, MODEL, TIER, VALUE, Tier
 
+_CLASS_WORDS: Final = {
+    "new": "No demand so far",
+    "new_item": "New items",
+    "new_store": "New stores",
+    "dormant": "No demand of late",
+}
 _TIERS: Final = ("served", Tier.PRODUCTION.value, Tier.COLD_START.value)
 
 
@@ -29,6 +35,11 @@ def tier_words(tier: str) -> str:
     if tier == "served":
         return "served as each series' history allows"
     return f"{tier.replace('_', ' ')} tier"
+
+
+def class_words(name: str) -> str:
+    """A demand class as a reader sees it."""
+    return _CLASS_WORDS.get(name, f"{name.capitalize()} demand")
 
 
 def best_baseline(scores: pd.DataFrame, tier: str) -> str | None:

@@ -1,8 +1,8 @@
-"""Writes figures: HTML that opens offline (plotly.js and Inter inside), and PNG where a browser is found."""
+"""Writes figures: HTML that opens offline (plotly.js and Inter inside), and PNG and PDF where a browser is found."""
 
 import base64
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +11,9 @@ from shelfops_pipeline.charts.theme import BACKGROUND, FONT, FONT_STACK, FONT_WE
 
 WIDTH: Final = 1200
 """Pixels; a figure's own layout gives its height."""
-HOW_TO_GET_PNG: Final = "install Chromium (apt-get install chromium), or run `kaleido_get_chrome`"
+STATIC_FORMATS: Final = ("png", "pdf")
+PLOTLY_JS: Final = "plotly.min.js"
+HOW_TO_GET_BROWSER: Final = "install Chromium (apt-get install chromium), or run `kaleido_get_chrome`"
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +28,7 @@ _PAGE: Final = """<!doctype html>
 body {{ margin: 0; background: {background}; font-family: {stack}; }}
 #chart {{ max-width: 1400px; margin: 0 auto; padding: 8px 16px; }}
 </style>
-<script>{plotly_js}</script>
+{plotly_js}
 </head>
 <body>
 <div id="chart"></div>
@@ -54,15 +56,13 @@ def figure_html(fig: Any) -> str:
     import json
     from html import escape
 
-    from plotly.offline import get_plotlyjs
-
     title = fig.layout.title.text or "ShelfOps"
     return _PAGE.format(
         title=escape(f"{title} · ShelfOps"),
         fonts=font_css(),
         background=BACKGROUND,
         stack=FONT_STACK,
-        plotly_js=get_plotlyjs(),
+        plotly_js=_inlined(),
         figure=fig.to_json(engine="json").replace("</", "<\\/"),
         config=json.dumps({"responsive": True, "displaylogo": False}),
         loads=json.dumps([f"{weight} 12px {FONT}" for weight in FONT_WEIGHTS]),
@@ -75,19 +75,36 @@ def write_figure(fig: Any, path_html: Path) -> list[Path]:
 
 
 def write_figures(figures: Mapping[Path, Any]) -> list[Path]:
-    """Write each figure to its `.html` path and, where Chrome or Chromium is found, to a `.png` beside it.
+    """Write each figure to its `.html` path and, where Chrome or Chromium is found, to `.png` and `.pdf` beside it.
 
-    Returns the paths written. One browser draws all PNGs. A PNG that cannot be drawn is logged, never fatal.
+    Returns the paths written. One browser draws them all. A file that cannot be drawn is logged, never fatal.
     """
     for path, fig in figures.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(figure_html(fig), encoding="utf-8")
-    return [*figures, *_write_pngs(figures)]
+    return [*figures, *_write_static(figures)]
+
+
+def copy_pages(pages: Iterable[Path], folder: Path) -> None:
+    """Copy pages of `write_figures` into `folder`, where they share one plotly.js beside them: 0.4 MB each, not 5."""
+    from plotly.offline import get_plotlyjs
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / PLOTLY_JS).write_text(get_plotlyjs(), encoding="utf-8")
+    for page in pages:
+        text = page.read_text(encoding="utf-8").replace(_inlined(), f'<script src="{PLOTLY_JS}"></script>', 1)
+        (folder / page.name).write_text(text, encoding="utf-8")
+
+
+def _inlined() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return f"<script>{get_plotlyjs()}</script>"
 
 
 @cache
 def browser_path() -> str | None:
-    """The browser that draws PNGs: BROWSER_PATH, Kaleido's own download, or the system's; None if none.
+    """The browser that draws PNG and PDF: BROWSER_PATH, Kaleido's own download, or the system's; None if none.
 
     Its absence is logged once per process.
     """
@@ -95,24 +112,17 @@ def browser_path() -> str | None:
 
     found = Chromium.find_browser(skip_local=False)
     if found is None:
-        log.warning("Charts are written as HTML only, without PNG: no Chrome or Chromium found; %s", HOW_TO_GET_PNG)
+        log.warning("Charts are HTML only, without PNG and PDF: no Chrome or Chromium found; %s", HOW_TO_GET_BROWSER)
     return found
 
 
-def _write_pngs(figures: Mapping[Path, Any]) -> list[Path]:
+def _write_static(figures: Mapping[Path, Any]) -> list[Path]:
     if not figures or browser_path() is None:
         return []
     import kaleido
     from choreographer.errors import ChromeNotFoundError
 
-    jobs = [
-        {
-            "fig": fig,
-            "path": path.with_suffix(".png"),
-            "opts": {"format": "png", "width": WIDTH, "height": fig.layout.height or 600, "scale": 2},
-        }
-        for path, fig in figures.items()
-    ]
+    jobs = [_job(fig, path, format_) for path, fig in figures.items() for format_ in STATIC_FORMATS]
     # MathJax would come from a CDN. Chromium's sandbox stays off (Kaleido's default): it does not start as
     # root with it.
     options = {"mathjax": False, "timeout": 60, "browser_cls": _browser_with_inter()}
@@ -124,8 +134,14 @@ def _write_pngs(figures: Mapping[Path, Any]) -> list[Path]:
     except (ChromeNotFoundError, OSError, RuntimeError, TimeoutError) as error:
         failures = (error,)
     for failure in failures:
-        log.warning("A chart was written as HTML only, without PNG: %s: %s", type(failure).__name__, failure)
+        log.warning("A chart lacks its PNG or PDF: %s: %s", type(failure).__name__, failure)
     return [job["path"] for job in jobs if job["path"].is_file()]
+
+
+def _job(fig: Any, page: Path, format_: str) -> dict[str, Any]:
+    size = {"width": WIDTH, "height": fig.layout.height or 600}
+    scale = {"scale": 2} if format_ == "png" else {}
+    return {"fig": fig, "path": page.with_suffix(f".{format_}"), "opts": {"format": format_, **size, **scale}}
 
 
 def _browser_with_inter() -> Any:

@@ -19,6 +19,8 @@ Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 CLASSES = ("smooth", "erratic", "intermittent", "lumpy", "new", "dormant", "new_item", "new_store")
+ADI_BORDER, CV2_BORDER = 1.32, 0.49
+"""Between the first four: Syntetos, Boylan and Croston (2005)."""
 NEW_CLASSES = ("new", "new_item", "new_store")
 """Those of series without history."""
 
@@ -29,12 +31,12 @@ _PUBLISHED = [LEVELS.index(q) for q in QUANTILES]
 
 
 def demand_class(state: SeriesState) -> NDArray[np.intp]:
-    """[S] class of each series by demand interval and variation (Syntetos, Boylan and Croston 2005, cut-offs 1.32 and
-    0.49). A series that was observed but of late never sold is `dormant`; one without history is `new_item` where no
-    store sells its item, `new_store` where its store sells nothing, else `new`: how sure one can be differs widely."""
+    """[S] class of each series by demand interval and variation (`ADI_BORDER`, `CV2_BORDER`). A series that was
+    observed but of late never sold is `dormant`; one without history is `new_item` where no store sells its item,
+    `new_store` where its store sells nothing, else `new`: how sure one can be differs widely."""
     adi, cv2, history = state.scalar("adi"), state.scalar("cv2"), state.scalar("history")
     known = np.isfinite(adi) & np.isfinite(cv2)
-    index = 2 * (adi > 1.32).astype(np.intp) + (cv2 > 0.49)
+    index = 2 * (adi > ADI_BORDER).astype(np.intp) + (cv2 > CV2_BORDER)
     new = np.full(state.n_series, CLASSES.index("new"))
     for key in ("store", "item"):
         level = next(name for name in state.layout.scalars if name.startswith(f"{key}_level_"))

@@ -1,6 +1,5 @@
 """Draw a run's charts and page, for the latest run and for keeps."""
 
-import shutil
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -8,19 +7,25 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from shelfops_pipeline.charts.accuracy_by_group import accuracy_by_group
+from shelfops_pipeline.charts.accuracy_by_horizon import accuracy_by_horizon
+from shelfops_pipeline.charts.eda import PICTURES
 from shelfops_pipeline.charts.error_distribution import error_distribution
 from shelfops_pipeline.charts.feature_importance import feature_importance
 from shelfops_pipeline.charts.forecast_vs_actual import forecast_vs_actual
-from shelfops_pipeline.charts.index import write_index
+from shelfops_pipeline.charts.quantile_reliability import quantile_reliability
 from shelfops_pipeline.charts.tier_comparison import tier_comparison
 from shelfops_pipeline.charts.training_summary import training_summary
 from shelfops_pipeline.charts.write import write_figures
-from shelfops_pipeline.contracts.bundle import FEATURE_IMPORTANCE, MODEL_CARD
+from shelfops_pipeline.contracts.bundle import FEATURE_IMPORTANCE
 from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.evaluation.backtest import Backtest
-from shelfops_pipeline.evaluation.report import forecast_frames, metrics_table
+from shelfops_pipeline.evaluation.report import forecast_frames, per_fold
+from shelfops_pipeline.evaluation.scores import scores_table
 from shelfops_pipeline.explain.importance import read_importance
+from shelfops_pipeline.lifecycle.registry import Registry
+from shelfops_pipeline.lifecycle.run_page import keep_run, write_run_pages
 
 CHARTS: Final = {
     "forecast_vs_actual": "Backtest forecasts beside what was sold, in total and for typical series.",
@@ -28,6 +33,9 @@ CHARTS: Final = {
     "error_distribution": "Errors overall and by horizon, and how often each quantile held.",
     "tier_comparison": "Models and baselines of both tiers on identical rows.",
     "training_summary": "Key figures of the run on one page.",
+    "accuracy_by_horizon": "Error, bias and coverage by the periods after the origin.",
+    "accuracy_by_group": "Error by demand class, category and store, beside the best baseline of each.",
+    "quantile_reliability": "How often demand was at or below each quantile, by demand class.",
 }
 _FILES: Final = {"feature_importance_chart": "feature_importance"}  # the asset feature_importance is the JSON
 _MOST_ROWS: Final = 3_000_000  # of backtest forecasts in memory as a frame
@@ -36,32 +44,38 @@ _MOST_ROWS: Final = 3_000_000  # of backtest forecasts in memory as a frame
 def write_reports(
     reports: Path, models: Path, panel: Panel, backtest: Backtest, versions: dict[str, str]
 ) -> dict[str, list[Path]]:
-    """Write every chart and `index.html` to `reports/runs/<version>/` of each version, and to `reports/`.
+    """Write every chart to `reports/`, keep a copy in `reports/runs/<version>/` of each version, and tie all together.
 
     Returns the files in `reports/` by asset name.
     """
-    main = Tier.PRODUCTION if Tier.PRODUCTION in backtest.folds else Tier.COLD_START
-    table = metrics_table(backtest)
-    frame = chart_frame(panel, backtest)
-    importance = read_importance(models / versions[main.value] / FEATURE_IMPORTANCE)
-    figures: dict[str, Any] = {
-        "forecast_vs_actual": forecast_vs_actual(frame, panel.grain),
-        "feature_importance_chart": feature_importance(importance),
-        "error_distribution": error_distribution(frame, panel.grain),
-        "tier_comparison": tier_comparison(table, panel.grain),
-        "training_summary": training_summary(frame, table, _facts(panel, backtest, versions), main.value, panel.grain),
-    }
+    figures = draw_reports(models, panel, backtest, versions)
     paths = {name: reports / f"{_FILES.get(name, name)}.html" for name in CHARTS}
     files = write_figures({paths[name]: figure for name, figure in figures.items()})
-    card = models / versions[main.value] / MODEL_CARD
-    title, text = f"{panel.dataset}: {', '.join(versions.values())}", card.read_text() if card.is_file() else None
-    page = write_index(reports, title, f"trained on data to {_last_day(panel)}", table, text, panel.grain)
-    for version in versions.values():
-        folder = reports / "runs" / version
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in (*files, page):
-            shutil.copyfile(file, folder / file.name)
+    pictures = [p for name in PICTURES if (p := reports / f"{name}.png").is_file()]
+    keep_run(reports, [*files, *pictures], versions)
+    write_run_pages(reports, models)
     return {name: [f for f in files if f.stem == path.stem] for name, path in paths.items()}
+
+
+def draw_reports(models: Path, panel: Panel, backtest: Backtest, versions: dict[str, str]) -> dict[str, Any]:
+    """The figures of a run by asset name."""
+    main = Tier.PRODUCTION if Tier.PRODUCTION in backtest.folds else Tier.COLD_START
+    scores = scores_table(backtest, panel)
+    table, grain = per_fold(scores), panel.grain
+    frame = chart_frame(panel, backtest)
+    facts = _facts(panel, backtest, versions) | _gate(models, versions)
+    return {
+        "forecast_vs_actual": forecast_vs_actual(frame, grain),
+        "feature_importance_chart": feature_importance(
+            read_importance(models / versions[main.value] / FEATURE_IMPORTANCE)
+        ),
+        "error_distribution": error_distribution(frame, grain),
+        "tier_comparison": tier_comparison(table, grain),
+        "training_summary": training_summary(frame, table, facts, main.value, grain),
+        "accuracy_by_horizon": accuracy_by_horizon(scores, grain),
+        "accuracy_by_group": accuracy_by_group(scores, grain),
+        "quantile_reliability": quantile_reliability(scores),
+    }
 
 
 def chart_frame(panel: Panel, backtest: Backtest) -> pd.DataFrame:
@@ -89,6 +103,12 @@ def _facts(panel: Panel, backtest: Backtest, versions: dict[str, str]) -> dict[s
         "backtest origins": ", ".join(f.origin_date for f in next(iter(backtest.folds.values()))),
         "horizon": f"{len(next(iter(backtest.folds.values()))[0].dates)} {panel.grain}s",
     }
+
+
+def _gate(models: Path, versions: dict[str, str]) -> dict[str, str]:
+    """What became of each version."""
+    entries = {e.version: e for e in Registry(models).entries()}
+    return {f"{v} is {entries[v].status}": entries[v].reason for v in versions.values() if v in entries}
 
 
 def _last_day(panel: Panel) -> date:

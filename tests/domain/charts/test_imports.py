@@ -15,6 +15,8 @@ MODULES = (
     "charts.accuracy_by_horizon",
     "charts.accuracy_by_group",
     "charts.quantile_reliability",
+    "charts.eda",
+    "lifecycle.run_page",
     "explain.shap_values",
     "explain.plots",
     "explain.importance",
@@ -23,7 +25,7 @@ MODULES = (
     "tracking.track",
     "lifecycle.card",
 )
-HEAVY = ("plotly", "kaleido", "matplotlib", "shap", "xgboost", "mlflow", "tensorflow", "keras")
+HEAVY = ("plotly", "kaleido", "matplotlib", "seaborn", "shap", "xgboost", "mlflow", "tensorflow", "keras")
 
 
 def test_nothing_heavy_is_imported_before_it_is_used() -> None:
