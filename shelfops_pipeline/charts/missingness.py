@@ -69,7 +69,7 @@ def _by_store(ax: Any, shown: pd.DataFrame, total: int) -> None:
         vmin=0,
         vmax=1,
         xticklabels=False,
-        yticklabels=[shorten(str(store), 16) for store in shown.index],
+        yticklabels=[shorten(str(store), 14) for store in shown.index],
         cbar_kws={"format": lambda value, _: f"{value:.0%}", "pad": 0.015, "fraction": 0.03, "aspect": 14},
     )
     ax.set_facecolor(GRID)

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shelfops_pipeline.charts.numbers import UNDEFINED
 from shelfops_pipeline.charts.panel_sums import expected_without_promotion
 from shelfops_pipeline.charts.pictures import body_top, empty_picture, new_picture, panel_heading, picture_style, ranges
 from shelfops_pipeline.charts.theme import MUTED, PRIMARY, TEXT, shorten
@@ -65,7 +64,7 @@ def _categories(panel: Panel) -> list[str]:
     if CATEGORY not in panel.static:
         return ["all series"] * panel.n_series
     static = panel.static[CATEGORY]
-    names = [*static.categories, UNDEFINED]  # code -1 is the last
+    names = [*static.categories, "no category"]  # code -1 is the last
     return [names[code] for code in static.codes]
 
 
@@ -78,7 +77,7 @@ def _by_category(ax: Any, lifts: pd.DataFrame) -> None:
     ax.axvline(1, color=MUTED, linewidth=0.8, linestyle=":")
     ax.set(xlabel="Lift: demand on promotion over demand without", ylabel="")
     ax.set_xlim(left=0)
-    ax.set_yticks(range(len(order)), [f"{shorten(name, 20)} · {counts[name]:,}" for name in order], color=TEXT)
+    ax.set_yticks(range(len(order)), [f"{shorten(name, 18)} · {counts[name]:,}" for name in order], color=TEXT)
     ax.grid(visible=False, axis="y")
     note = "thick: middle half of the series; thin: 90 %"
     panel_heading(ax, "By category", note if len(names) == len(counts) else f"the {len(names)} largest; {note}")
