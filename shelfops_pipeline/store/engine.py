@@ -103,3 +103,15 @@ def advisory_lock(engine: Engine, name: str, seconds: float = 0) -> Iterator[Non
             yield
         finally:
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": lock_key(name)})
+
+
+@contextmanager
+def try_advisory_lock(engine: Engine, name: str) -> Iterator[bool]:
+    """Like `advisory_lock`, without waiting: False when another process holds it."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        held = bool(connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": lock_key(name)}))
+        try:
+            yield held
+        finally:
+            if held:
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": lock_key(name)})

@@ -117,3 +117,39 @@ class PeriodRecord:
     warehouse_checksum: str | None = None
     run_id: str | None = None
     ingested_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class RetrainRequest:
+    """Somebody asked for a training; what has become of it."""
+
+    request_id: str
+    dataset: str
+    idempotency_key: str
+    requested_by: str
+    reason: str
+    requested_at: datetime
+    status: str
+    claimed_at: datetime | None = None
+    run_id: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class OperationalAlert:
+    """Runs of a job that failed for one cause. `run_id`, `message` and `last_at` are of the latest."""
+
+    alert_id: int
+    dataset: str
+    job: str
+    cause: str
+    message: str
+    run_id: str
+    occurrences: int
+    raised_at: datetime
+    last_at: datetime
+    resolved_at: datetime | None
+    resolved_by: str | None
+    """The run that succeeded."""

@@ -16,7 +16,7 @@ from shelfops_pipeline.store import reads, writes
 from shelfops_pipeline.store.engine import open_engine
 from shelfops_pipeline.store.migrate import VERSION_TABLE, downgrade, migrate
 from shelfops_pipeline.store.quarantine import FROM_BEFORE, quarantined
-from shelfops_pipeline.store.tables import metadata
+from shelfops_pipeline.store.schema import metadata
 from shelfops_pipeline.store.transactions import replace_periods
 from tests.domain.store.support import SHOP, days, sales, stored
 

@@ -1,4 +1,4 @@
-"""Roles as docs/warehouse.md makes them: the API reads what is published, and that is all it can do."""
+"""Roles as docs/warehouse.md makes them: the API reads what is published, asks for retrainings, and can do no more."""
 
 import re
 from collections.abc import Iterator
@@ -13,6 +13,8 @@ from sqlalchemy.exc import ProgrammingError
 from shelfops_pipeline.contracts.columns import FORECAST_COLUMNS, ITEM_ID, STORE_ID
 from shelfops_pipeline.store import reads, writes
 from shelfops_pipeline.store.engine import open_engine, url_string, warehouse_url
+from shelfops_pipeline.store.operations import operational_alerts_of
+from shelfops_pipeline.store.requests import add_request, retrain_request
 from shelfops_pipeline.store.transactions import replace_periods
 from tests.domain.store.support import SHOP, sales
 
@@ -48,6 +50,14 @@ def test_the_role_of_the_api_reads_what_is_published(reader: Engine) -> None:
     assert len(reads.series_forecast(reader, "r1", "s1", "milk")) == 1
     assert set(reads.online_features(reader, "r1", [("s1", "milk")])) == {("s1", "milk")}
     assert reads.open_alerts(reader, "r1") == []
+    assert operational_alerts_of(reader, SHOP) == []
+
+
+def test_it_asks_for_a_retraining_once(reader: Engine) -> None:
+    asked, new = add_request(reader, SHOP, "key", requested_by="api")
+    assert new
+    assert add_request(reader, SHOP, "key", requested_by="api") == (asked, False)
+    assert retrain_request(reader, asked.request_id) == asked
 
 
 @pytest.mark.parametrize(
@@ -57,6 +67,8 @@ def test_the_role_of_the_api_reads_what_is_published(reader: Engine) -> None:
         "INSERT INTO releases (release, champion_version, dataset, manifest) VALUES ('x', 'x', 'x', '{}')",
         "UPDATE online_features SET origin = '2025-01-01'",
         "TRUNCATE stock_alerts",
+        "UPDATE retrain_requests SET status = 'succeeded'",
+        "DELETE FROM operational_alerts",
         "DROP TABLE demand_forecasts",
         "CREATE TABLE mine (x int)",
         "SELECT * FROM transactions",

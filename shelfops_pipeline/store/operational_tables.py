@@ -1,0 +1,84 @@
+"""The tables of running the system, beside those of the retailer: requests for retraining, and alerts about runs."""
+
+from enum import StrEnum
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    func,
+    text,
+)
+
+from shelfops_pipeline.contracts.columns import REASON
+from shelfops_pipeline.store.tables import DATASET, metadata
+
+
+class RequestStatus(StrEnum):
+    """Where a request for retraining stands."""
+
+    WAITING = "waiting"
+    CLAIMED = "claimed"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+def _id(name: str) -> "Column[str]":
+    return Column(name, Text(collation="C"), nullable=False)
+
+
+def _moment(name: str, *, known: bool = False) -> "Column[object]":
+    return Column(name, DateTime(timezone=True), nullable=not known)
+
+
+retrain_requests = Table(
+    "retrain_requests",
+    metadata,
+    _id("request_id"),
+    _id(DATASET),
+    _id("idempotency_key"),
+    Column("requested_by", Text, nullable=False),
+    Column(REASON, Text, nullable=False),
+    Column("requested_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("status", String(16), nullable=False, server_default=RequestStatus.WAITING.value),
+    _moment("claimed_at"),
+    Column("run_id", Text),
+    _moment("started_at"),
+    _moment("finished_at"),
+    Column("error", Text),
+    PrimaryKeyConstraint("request_id"),
+    Index("ix_retrain_requests_key", DATASET, "idempotency_key", unique=True),
+    Index("ix_retrain_requests_status", DATASET, "status"),
+)
+
+operational_alerts = Table(
+    "operational_alerts",
+    metadata,
+    Column("alert_id", BigInteger, Identity(always=True)),
+    _id(DATASET),
+    _id("job"),
+    _id("cause"),
+    Column("message", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("occurrences", BigInteger, nullable=False, server_default="1"),
+    _moment("raised_at", known=True),
+    _moment("last_at", known=True),
+    _moment("resolved_at"),
+    Column("resolved_by", Text),
+    PrimaryKeyConstraint("alert_id"),
+    Index(
+        "ix_operational_alerts_open",
+        DATASET,
+        "job",
+        "cause",
+        unique=True,
+        postgresql_where=text("resolved_at IS NULL"),
+    ),
+)
