@@ -44,6 +44,13 @@ class Settings(BaseSettings):
     simulated_stores: int = Field(10, ge=1, description="Stores of the simulated retailer")
     simulated_items: int = Field(60, ge=1, description="Items of the simulated retailer")
     simulated_days: int = Field(730, ge=60, description="Days of history of the simulated retailer")
+    simulated_shift: float = Field(
+        1.0,
+        gt=0,
+        le=10,
+        description="Demand of the simulated retailer from SHELFOPS_SIMULATED_SHIFT_FROM on, as a factor",
+    )
+    simulated_shift_from: date | None = Field(None, description="The first day of that shift in demand; unset: none")
     dagster_database_url: SecretStr | None = Field(
         None, description="Dagster's own storage; unset: beside the warehouse"
     )

@@ -72,6 +72,9 @@ class Simulator:
     dirt: float = 0.001
     """Bad rows added to the transactions, as a share: the true row is always there too."""
     future_days: int = 90
+    shift: float = 1.0
+    """Demand from `shift_from` on, as a factor: what nobody planned. The days before it stay as they were."""
+    shift_from: date | None = None
 
     @property
     def end(self) -> date:
@@ -91,7 +94,7 @@ class Simulator:
     @property
     def true_rate(self) -> Floats:
         """[S, T] expected units per day; 0 where closed or not listed yet. No forecast can beat it."""
-        return self.plan.rate
+        return self.plan.rate * self._shift
 
     @property
     def listed(self) -> Bools:
@@ -114,7 +117,8 @@ class Simulator:
         shape = np.where(plan.items.slow[plan.item_of], 2.0, 15.0)
         rate = plan.rate * self._shocks[plan.store_of]
         rate *= rng.standard_gamma(shape[:, None], rate.shape) / shape[:, None]
-        return rng.poisson(rate).astype(np.int32)
+        # Scaled after it is drawn: another rate would draw other numbers, for earlier days too.
+        return np.rint(rng.poisson(rate) * self._shift).astype(np.int32)
 
     @cached_property
     def stock(self) -> Stock:
@@ -221,6 +225,12 @@ class Simulator:
             self._by_store(OPEN, plan.open.astype(np.float64), known_future=True),
             self._by_store("footfall", footfall, known_future=False),
         ]
+
+    @cached_property
+    def _shift(self) -> Floats:
+        """[T], 1 before the shift."""
+        before = self.dates < np.datetime64(self.shift_from or date.max, "D")
+        return np.where(before, 1.0, self.shift)
 
     @cached_property
     def _suppliers(self) -> Suppliers:

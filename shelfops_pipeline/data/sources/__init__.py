@@ -1,7 +1,7 @@
 """The data sets that ShelfOps reads, by name."""
 
 import hashlib
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -21,16 +21,17 @@ from shelfops_pipeline.settings import Settings
 
 def _simulated(data: Path | None, settings: Settings) -> Source:
     s, extra = settings, LIVE_DAYS if settings.simulated_live else 0
-    world = _simulator(s.simulated_stores, s.simulated_items, s.simulated_days + extra, s.seed)
+    shift = (s.simulated_shift, s.simulated_shift_from)
+    world = _simulator(s.simulated_stores, s.simulated_items, s.simulated_days + extra, s.seed, *shift)
     if not settings.simulated_live:
         return Simulated(world)
     return LiveSimulated(world, Clock(settings.root / "simulated_clock.json", world.end - timedelta(days=extra)))
 
 
 @lru_cache(maxsize=1)
-def _simulator(stores: int, items: int, days: int, seed: int) -> Simulator:
+def _simulator(stores: int, items: int, days: int, seed: int, shift: float, shift_from: date | None) -> Simulator:
     """Simulated once per process: every partition of an ingest opens the source anew."""
-    return Simulator(stores=stores, items=items, days=days, seed=seed)
+    return Simulator(stores=stores, items=items, days=days, seed=seed, shift=shift, shift_from=shift_from)
 
 
 _THAT_MATTER: Final = {
@@ -42,6 +43,8 @@ _THAT_MATTER: Final = {
     "simulated_stores",
     "simulated_items",
     "simulated_days",
+    "simulated_shift",
+    "simulated_shift_from",
 }
 
 FACTORIES: Final[dict[str, SourceFactory]] = {

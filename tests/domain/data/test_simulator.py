@@ -27,6 +27,15 @@ def test_the_same_seed_gives_the_same_tables_and_another_seed_does_not() -> None
     assert one.true_demand.sum() != other.true_demand.sum()
 
 
+def test_a_shift_changes_demand_from_its_day_on_and_nothing_before() -> None:
+    size = {"stores": 2, "items": 8, "days": 120}
+    plain, shifted = Simulator(**size), Simulator(**size, shift=0.5, shift_from=date(2024, 4, 1))
+    before = plain.dates[:120] < np.datetime64("2024-04-01")
+    np.testing.assert_array_equal(shifted.stock.sales[:, before], plain.stock.sales[:, before])
+    np.testing.assert_allclose(shifted.true_rate[:, :120][:, ~before], plain.true_rate[:, :120][:, ~before] / 2)
+    assert shifted.stock.sales[:, ~before].sum() / plain.stock.sales[:, ~before].sum() == pytest.approx(0.5, abs=0.1)
+
+
 def test_the_demo_size_simulates_in_seconds() -> None:
     start = time.perf_counter()
     world = Simulator(stores=10, items=60, days=730, seed=11)
