@@ -2,23 +2,46 @@
 
 import dagster as dg
 
-from shelfops_pipeline.defs import checks, feed, ingestion, lifecycle, panel, reports, serving, training, warehousing
+from shelfops_pipeline.defs import (
+    checks,
+    feed,
+    ingestion,
+    lifecycle,
+    panel,
+    reports,
+    scoring,
+    serving,
+    training,
+    warehousing,
+)
+from shelfops_pipeline.defs.automation import carry_forward
+from shelfops_pipeline.defs.failures import run_failures, run_recoveries
 from shelfops_pipeline.defs.feed import feed_gap
-from shelfops_pipeline.defs.jobs import ingest, maintenance, refresh, train, validate_again
+from shelfops_pipeline.defs.jobs import ingest, maintenance, publish, refresh, score, sync, train, validate_again
+from shelfops_pipeline.defs.partitions import EXECUTOR
 from shelfops_pipeline.defs.resources import resources
-from shelfops_pipeline.defs.schedules import daily_refresh, nightly_maintenance, weekly_retrain
-from shelfops_pipeline.defs.sensors import new_data
+from shelfops_pipeline.defs.schedules import daily_sync, monthly_backtest, nightly_maintenance, weekly_retrain
+from shelfops_pipeline.defs.sensors import champion_changed, new_data, retrain_requests
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """Assets, jobs, schedules and resources of this retailer."""
-    modules = [ingestion, warehousing, panel, training, lifecycle, reports, serving]
+    modules = [ingestion, warehousing, panel, training, lifecycle, reports, scoring, serving]
     return dg.Definitions(
         assets=dg.load_assets_from_modules(modules),
         asset_checks=dg.load_asset_checks_from_modules([checks, feed]),
-        jobs=[ingest, validate_again, train, refresh, maintenance],
-        schedules=[weekly_retrain, daily_refresh, nightly_maintenance],
-        sensors=[new_data, feed_gap],
+        jobs=[ingest, validate_again, train, score, sync, refresh, publish, maintenance],
+        schedules=[daily_sync, weekly_retrain, monthly_backtest, nightly_maintenance],
+        sensors=[
+            new_data,
+            feed_gap,
+            carry_forward,
+            champion_changed,
+            retrain_requests,
+            run_failures,
+            run_recoveries,
+        ],
         resources=resources(),
+        executor=EXECUTOR,
     )

@@ -1,4 +1,4 @@
-"""The jobs that people and schedules start."""
+"""The jobs that people, schedules and sensors start."""
 
 from datetime import date
 from typing import Final
@@ -9,7 +9,10 @@ from shelfops_pipeline.defs.resources import Retailer, Warehouse
 from shelfops_pipeline.store.partitions import maintain
 
 INGESTED: Final = dg.AssetSelection.groups("ingestion", "warehouse")
-SERVED: Final = dg.AssetSelection.assets("online_features", "demand_forecasts", "stock_alerts")
+PANEL: Final = dg.AssetSelection.assets("training_data", "panel")
+SERVED: Final = dg.AssetSelection.groups("serving", "replenishment")
+FORECAST: Final = PANEL | SERVED
+SCORED: Final = dg.AssetSelection.assets("backtest_report")
 
 ingest = dg.define_asset_job(
     "ingest", INGESTED, description="Sync: read, validate and store the chosen periods, and the reference tables."
@@ -21,13 +24,23 @@ validate_again = dg.define_asset_job(
 )
 train = dg.define_asset_job(
     "train",
-    dg.AssetSelection.all() - INGESTED,
+    dg.AssetSelection.all() - INGESTED - SCORED,
     description="Panel, features, models, backtest, gate, explanations, charts, card, forecasts.",
 )
+score = dg.define_asset_job(
+    "backtest_recipes",  # the asset has the shorter name, and Dagster allows it once
+    PANEL | dg.AssetSelection.assets("backtest") | SCORED,
+    description="Score the present recipes on the latest folds, and write forecasts, scores and charts of it. "
+    "Registers and promotes nothing.",
+)
+sync = dg.define_asset_job(
+    "sync", INGESTED | FORECAST, description="Ingest the chosen periods, then new forecasts and alerts from them."
+)
 refresh = dg.define_asset_job(
-    "refresh",
-    dg.AssetSelection.assets("training_data", "panel") | SERVED,
-    description="New forecasts by the present champion, from what was ingested.",
+    "refresh", FORECAST, description="New forecasts by the present champion, from what was ingested."
+)
+publish = dg.define_asset_job(
+    "publish", SERVED, description="Forecasts and alerts by another champion, from the panel as it is."
 )
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from shelfops_pipeline.contracts.bundle import BACKTEST_METRICS, FEATURE_IMPORTANCE, MODEL_CARD
 from shelfops_pipeline.contracts.columns import Tier
+from shelfops_pipeline.contracts.trigger import TRIGGER, Trigger
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.defs.partitions import ML_QUEUE
 from shelfops_pipeline.defs.resources import Retailer
@@ -130,7 +131,7 @@ def experiment_run(
 ) -> dg.MaterializeResult[None]:
     """The run in MLflow, or in reports/run_TIMESTAMP.json while MLflow is away."""
     settings, facts = retailer.settings, {}
-    trigger = context.run.tags.get("trigger", "manual")
+    trigger = context.run.tags.get(TRIGGER, Trigger.MANUAL.value)
     for tier, version in model_candidates.items():
         manifest = read_manifest(settings.models / version)
         run = RunRecord(

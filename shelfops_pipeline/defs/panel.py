@@ -9,16 +9,26 @@ from shelfops_pipeline.contracts.columns import DATE
 from shelfops_pipeline.data.build import build_panel
 from shelfops_pipeline.data.panel import Panel, State
 from shelfops_pipeline.data.source import Reference
+from shelfops_pipeline.defs.automation import CARRIED
 from shelfops_pipeline.defs.ingestion import OWNERS
 from shelfops_pipeline.defs.lineage import DEMAND, lineage
 from shelfops_pipeline.defs.partitioned import Partitions
+from shelfops_pipeline.defs.partitions import PANEL_POOL
 from shelfops_pipeline.defs.resources import Retailer
 from shelfops_pipeline.defs.types import TrainingData
 from shelfops_pipeline.gate.validation import check_training_data
 from shelfops_pipeline.ingestion.blocks import demand_of
 
 
-@dg.asset(group_name="features", owners=OWNERS, kinds={"pandera"}, io_manager_key="frames", dagster_type=TrainingData)
+@dg.asset(
+    group_name="features",
+    owners=OWNERS,
+    kinds={"pandera"},
+    io_manager_key="frames",
+    dagster_type=TrainingData,
+    pool=PANEL_POOL,
+    automation_condition=CARRIED,
+)
 def training_data(retailer: Retailer, validated_transactions: Partitions) -> dg.MaterializeResult[pd.DataFrame]:
     """Demand per period, store and item, net of returns, through the training-data gate: any breach stops the run."""
     blocks = (part.rows() for part in validated_transactions.blocks())
@@ -31,7 +41,14 @@ def training_data(retailer: Retailer, validated_transactions: Partitions) -> dg.
     return dg.MaterializeResult(value=demand, metadata=facts | lineage("validated_transactions", DEMAND))
 
 
-@dg.asset(group_name="features", owners=OWNERS, kinds={"numpy"}, io_manager_key="panels")
+@dg.asset(
+    group_name="features",
+    owners=OWNERS,
+    kinds={"numpy"},
+    io_manager_key="panels",
+    pool=PANEL_POOL,
+    automation_condition=CARRIED,
+)
 def panel(
     retailer: Retailer, training_data: pd.DataFrame, raw_reference: Reference, raw_inventory: Partitions
 ) -> dg.MaterializeResult[Panel]:

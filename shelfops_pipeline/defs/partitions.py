@@ -19,8 +19,15 @@ from shelfops_pipeline.data.mapping import load_mapping
 from shelfops_pipeline.ingestion.sync import periods_between
 from shelfops_pipeline.settings import Settings
 
-ML_QUEUE: Final = {"dagster-celery/queue": "ml"}
-"""op_tags of heavy steps, for the Celery executor."""
+_QUEUE, _ML = "dagster-celery/queue", "ml"
+ML_QUEUE: Final = {_QUEUE: _ML}
+"""op_tags of heavy steps: the queue they go to on many machines; on one they take turns, as the executor says."""
+EXECUTOR: Final = dg.multi_or_in_process_executor.configured(
+    {"multiprocess": {"tag_concurrency_limits": [{"key": _QUEUE, "value": _ML, "limit": 1}]}}
+)
+"""Two fits side by side on the same cores run many times slower than one after the other."""
+PANEL_POOL: Final = f"panel_{Path(Settings().dataset).stem}"
+"""The pool of whatever writes the retailer's panel or trains on it: one run at a time, by dagster.yaml."""
 
 # First date of each published data set, so that definitions load without reading a file.
 _FIRST: Final = {

@@ -6,6 +6,7 @@ import pandas as pd
 
 from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.defs.automation import CARRIED
 from shelfops_pipeline.defs.partitioned import Partitions
 from shelfops_pipeline.defs.partitions import ML_QUEUE
 from shelfops_pipeline.defs.resources import Retailer, Warehouse
@@ -24,6 +25,7 @@ OWNERS = ["team:data-science"]
     deps=["champion"],
     io_manager_key="inputs",
     dagster_type=PredictionInput,
+    automation_condition=CARRIED,
 )
 def online_features(retailer: Retailer, warehouse: Warehouse, panel: Panel) -> dg.MaterializeResult[list[ServingInput]]:
     """What the champion needs to know of every series, through the prediction-input gate, for what-if in the API."""
@@ -35,7 +37,14 @@ def online_features(retailer: Retailer, warehouse: Warehouse, panel: Panel) -> d
     )
 
 
-@dg.asset(group_name="serving", owners=OWNERS, kinds={"postgres"}, op_tags=ML_QUEUE, io_manager_key="frames")
+@dg.asset(
+    group_name="serving",
+    owners=OWNERS,
+    kinds={"postgres"},
+    op_tags=ML_QUEUE,
+    io_manager_key="frames",
+    automation_condition=CARRIED,
+)
 def demand_forecasts(
     retailer: Retailer, warehouse: Warehouse, panel: Panel, online_features: list[ServingInput]
 ) -> dg.MaterializeResult[pd.DataFrame]:
@@ -53,7 +62,7 @@ def demand_forecasts(
     return dg.MaterializeResult(value=frame, metadata=facts | {"dagster/row_count": len(frame)})
 
 
-@dg.asset(group_name="replenishment", owners=OWNERS, kinds={"postgres"})
+@dg.asset(group_name="replenishment", owners=OWNERS, kinds={"postgres"}, automation_condition=CARRIED)
 def stock_alerts(
     retailer: Retailer, warehouse: Warehouse, demand_forecasts: pd.DataFrame, raw_inventory: Partitions
 ) -> dg.MaterializeResult[None]:

@@ -7,7 +7,7 @@ import dagster as dg
 from shelfops_pipeline.charts.score_tables import groups_markdown
 from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.data.panel import Panel
-from shelfops_pipeline.defs.partitions import ML_QUEUE
+from shelfops_pipeline.defs.partitions import ML_QUEUE, PANEL_POOL
 from shelfops_pipeline.defs.resources import Retailer
 from shelfops_pipeline.defs.types import ColdStartFeatures, ProductionFeatures
 from shelfops_pipeline.evaluation.backtest import Backtest
@@ -21,8 +21,6 @@ from shelfops_pipeline.models.recipe import channel_scales
 from shelfops_pipeline.schemas.features import check_features
 
 OWNERS = ["team:data-science"]
-HEAVY_POOL = "heavy_fit"
-"""One at a time: two fits side by side on the same cores run many times slower than one after the other."""
 _TYPES = {Tier.COLD_START: ColdStartFeatures, Tier.PRODUCTION: ProductionFeatures}
 HEADLINES = ("mae", "wape", "bias", "coverage_90")
 _NOT_TRAINED: dict[str, Any] = {
@@ -43,7 +41,7 @@ def features_asset(tier: Tier) -> dg.AssetsDefinition:
         description=f"Training rows of the {tier.value} tier; the features gate warns of values out of range.",
         owners=OWNERS,
         op_tags=ML_QUEUE,
-        pool=HEAVY_POOL,
+        pool=PANEL_POOL,
     )
     def features(retailer: Retailer, panel: Panel) -> dg.MaterializeResult[Any]:
         if not retailer.trains(panel, tier):
@@ -70,7 +68,7 @@ def xgboost_asset(tier: Tier) -> dg.AssetsDefinition:
         description=f"The gradient-boosted member of the {tier.value} tier.",
         owners=OWNERS,
         op_tags=ML_QUEUE,
-        pool=HEAVY_POOL,
+        pool=PANEL_POOL,
     )
     def xgboost(retailer: Retailer, panel: Panel, rows: Any) -> dg.MaterializeResult[Any]:
         if rows is None:
@@ -93,7 +91,7 @@ def lstm_asset(tier: Tier) -> dg.AssetsDefinition:
         description=f"The recurrent member of the {tier.value} tier.",
         owners=OWNERS,
         op_tags=ML_QUEUE,
-        pool=HEAVY_POOL,
+        pool=PANEL_POOL,
     )
     def lstm(retailer: Retailer, panel: Panel) -> dg.MaterializeResult[Any]:
         if not retailer.trains(panel, tier):
@@ -120,7 +118,7 @@ def _in_memory(rows: FeatureRows) -> FeatureRows:
     owners=OWNERS,
     kinds={"xgboost", "keras"},
     op_tags=ML_QUEUE,
-    pool=HEAVY_POOL,
+    pool=PANEL_POOL,
     io_manager_key="backtests",
 )
 def backtest(context: dg.AssetExecutionContext, retailer: Retailer, panel: Panel) -> dg.MaterializeResult[Backtest]:

@@ -100,6 +100,13 @@ def fail_dead_runs(instance: "DagsterInstance", *, launcher_gone: bool) -> list[
     return dead
 
 
+def make_pool(instance: "DagsterInstance", name: str) -> None:
+    """Make the pool known before it is used: the queue lets all runs pass that wait for one it has never seen."""
+    storage = instance.event_log_storage
+    if name not in storage.get_concurrency_keys():
+        storage.initialize_concurrency_limit_to_default(name)
+
+
 def _free_slots(instance: "DagsterInstance") -> None:
     """Slots of finished runs are free; a kill between finishing and freeing leaves them taken."""
     storage = instance.event_log_storage

@@ -113,7 +113,7 @@ def _tell_champion(settings: Settings, pointer: ChampionPointer, version: str) -
     from shelfops_pipeline.tracking.track import set_alias
 
     entry = Registry.of(settings).entry(version)
-    console.print(f"champion: [bold]{pointer.release}[/]; publish its forecasts with the `refresh` job (`shelfops up`)")
+    console.print(f"champion: [bold]{pointer.release}[/]; publish its forecasts with the `publish` job (`shelfops up`)")
     if not set_alias(settings, entry.dataset, entry.feature_tier, version, _CHAMPION_ALIAS):
         console.print(f"[yellow]MLflow's alias champion was not moved to {version}[/]: it is away, or has no such run")
 

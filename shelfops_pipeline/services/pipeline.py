@@ -7,12 +7,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from shelfops_pipeline.errors import DataError, ShelfOpsError
 from shelfops_pipeline.services.instance import dagster_instance, fail_dead_runs, is_embedded, warehouse
+from shelfops_pipeline.services.turns import our_turn
 from shelfops_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,8 +67,9 @@ class Pipeline:
         return self._run("validate_again", report, partition_range(start, end))
 
     def train(self, report: Report) -> "ExecuteInProcessResult":
-        """Everything after ingestion."""
-        return self._run("train", report, {})
+        """Everything after ingestion, when no other run trains this retailer or forecasts for it."""
+        with our_turn(self, report):
+            return self._run("train", report, {})
 
     def _run(self, name: str, report: Report, tags: dict[str, str]) -> "ExecuteInProcessResult":
         return self._execute(self.definitions.resolve_job_def(name), report, tags)
@@ -80,7 +82,16 @@ class Pipeline:
             )
         if not result.success:
             raise RunFailedError(_cause(result))
+        self._resolve_alerts(job.name, run_id)
         return result
+
+    def _resolve_alerts(self, job: str, run_id: str) -> None:
+        """What the sensor `run_recoveries` does for runs of the daemon; it does not see those of a command."""
+        from shelfops_pipeline.data.sources import current_source
+        from shelfops_pipeline.store.operations import resolve_alerts
+
+        with self.engine() as engine:
+            resolve_alerts(engine, current_source(self.settings).name, job, run_id=run_id, at=datetime.now(UTC))
 
 
 @contextmanager

@@ -13,9 +13,11 @@ def main() -> None:
 
     from dagster import DagsterInstance
 
-    from shelfops_pipeline.services.instance import fail_dead_runs
+    from shelfops_pipeline.defs.partitions import PANEL_POOL
+    from shelfops_pipeline.services.instance import fail_dead_runs, make_pool
 
     with DagsterInstance.get() as instance:
+        make_pool(instance, PANEL_POOL)
         dead = fail_dead_runs(instance, launcher_gone=True) if clear else []
     print(f"instance ready; {len(dead)} killed runs marked failed: {' '.join(dead)}")
 

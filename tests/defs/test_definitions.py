@@ -6,6 +6,8 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.remote_representation.external_data import RepositorySnap
+from dagster_shared.serdes import serialize_value
 
 from shelfops_pipeline.definitions import defs
 
@@ -36,6 +38,7 @@ EXPECTED = {
         "eda_promotion_lift",
         "eda_intermittency",
         "eda_missingness",
+        "backtest_report",
     },
     "serving": {"online_features", "demand_forecasts"},
     "replenishment": {"stock_alerts"},
@@ -97,10 +100,44 @@ def test_gates_are_attached_as_dagster_types(definitions: Any) -> None:
     } <= types
 
 
-def test_jobs_and_schedules_resolve(definitions: Any) -> None:
-    assert definitions.resolve_job_def("refresh").name == "refresh"
-    for name in ("weekly_retrain", "daily_refresh"):
-        assert definitions.resolve_schedule_def(name).cron_schedule
+def test_everything_resolves_and_no_two_things_have_one_name(definitions: Any) -> None:
+    dg.Definitions.validate_loadable(definitions)
+
+
+@pytest.mark.filterwarnings("ignore:Property `ScheduleDefinition.environment_vars` is deprecated")
+def test_the_code_server_can_send_the_definitions_to_the_ui(definitions: Any) -> None:
+    assert len(serialize_value(RepositorySnap.from_def(definitions.get_repository_def()))) > 1000
+
+
+def test_what_starts_by_itself_is_explained_and_off_until_somebody_turns_it_on(definitions: Any) -> None:
+    repository = definitions.get_repository_def()
+    schedules, sensors = repository.schedule_defs, repository.sensor_defs
+    assert {s.name: s.cron_schedule for s in schedules} == {
+        "daily_sync": "0 5 * * *",
+        "weekly_retrain": "0 3 * * 1",
+        "monthly_backtest": "0 1 1 * *",
+        "nightly_maintenance": "0 2 * * *",
+    }
+    assert {s.name for s in sensors} >= {
+        "new_data",
+        "feed_gap",
+        "carry_forward",
+        "champion_changed",
+        "retrain_requests",
+        "run_failures",
+        "run_recoveries",
+    }
+    for each in (*schedules, *sensors):
+        assert len(each.description or "") > 20, each.name
+        assert each.default_status.value == "STOPPED", each.name
+
+
+def test_conditions_never_train(definitions: Any) -> None:
+    graph = definitions.resolve_asset_graph()
+    carried = {k.to_user_string() for k in graph.get_all_asset_keys() if graph.get(k).automation_condition is not None}
+    trained = {k.to_user_string() for k in dg.AssetSelection.groups("models", "evaluation", "lifecycle").resolve(graph)}
+    assert carried >= {"training_data", "panel", "online_features", "demand_forecasts", "stock_alerts"}
+    assert carried & trained == set()
 
 
 def test_loading_imports_no_model_library() -> None:
