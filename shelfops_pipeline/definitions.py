@@ -11,6 +11,7 @@ from shelfops_pipeline.defs import (
     reports,
     scoring,
     serving,
+    tracking,
     training,
     warehousing,
 )
@@ -22,16 +23,17 @@ from shelfops_pipeline.defs.partitions import EXECUTOR
 from shelfops_pipeline.defs.resources import resources
 from shelfops_pipeline.defs.schedules import daily_sync, monthly_backtest, nightly_maintenance, weekly_retrain
 from shelfops_pipeline.defs.sensors import champion_changed, new_data, retrain_requests
+from shelfops_pipeline.defs.tracking import replay_tracking, sync_tracking
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """Assets, jobs, schedules and resources of this retailer."""
-    modules = [ingestion, warehousing, panel, training, lifecycle, reports, scoring, serving]
+    modules = [ingestion, warehousing, panel, training, lifecycle, reports, scoring, tracking, serving]
     return dg.Definitions(
         assets=dg.load_assets_from_modules(modules),
         asset_checks=dg.load_asset_checks_from_modules([checks, feed]),
-        jobs=[ingest, validate_again, train, score, sync, refresh, publish, maintenance],
+        jobs=[ingest, validate_again, train, score, sync, refresh, publish, maintenance, sync_tracking],
         schedules=[daily_sync, weekly_retrain, monthly_backtest, nightly_maintenance],
         sensors=[
             new_data,
@@ -41,6 +43,7 @@ def defs() -> dg.Definitions:
             retrain_requests,
             run_failures,
             run_recoveries,
+            replay_tracking,
         ],
         resources=resources(),
         executor=EXECUTOR,

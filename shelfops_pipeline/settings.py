@@ -4,7 +4,7 @@ from datetime import date
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shelfops_pipeline.contracts.columns import Metric
@@ -13,7 +13,7 @@ from shelfops_pipeline.contracts.columns import Metric
 class Settings(BaseSettings):
     """One deployment serves one retailer; these settings say which, and where its things live."""
 
-    model_config = SettingsConfigDict(env_prefix="SHELFOPS_", env_ignore_empty=True, frozen=True)
+    model_config = SettingsConfigDict(env_prefix="SHELFOPS_", env_ignore_empty=True, frozen=True, populate_by_name=True)
 
     dataset: str = Field("simulated", description="Adapter name, or the path of a mapping YAML")
     data: Path | None = Field(None, description="Directory with the retailer's files; not needed for `simulated`")
@@ -57,7 +57,14 @@ class Settings(BaseSettings):
     user: str | None = Field(
         None, description="Who changes the status of models, in the registry's history; unset: the system's user"
     )
-    mlflow_tracking_uri: str | None = Field(None, description="MLflow server; unset: a database store in home")
+    mlflow_tracking_uri: str | None = Field(
+        None,
+        validation_alias=AliasChoices("SHELFOPS_MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_URI"),
+        description="MLflow server; unset: `MLFLOW_TRACKING_URI`, else a database store in home",
+    )
+    tracking_seconds: float = Field(
+        6, gt=0, description="Longest that a training waits for an MLflow server; what it lacks then is replayed later"
+    )
 
     @cached_property
     def root(self) -> Path:

@@ -72,3 +72,11 @@ def models_verify(dataset: Dataset = "simulated") -> None:
     from shelfops_pipeline.services.models import verify_models
 
     verify_models(configure(dataset, None))
+
+
+@models.command("sync-tracking", epilog="Example: shelfops models sync-tracking --dataset rossmann")
+def models_sync_tracking(dataset: Dataset = "simulated") -> None:
+    """Send MLflow the runs that it missed while it was away, each once, and let its aliases follow the registry."""
+    from shelfops_pipeline.services.sync_tracking import sync_tracking
+
+    sync_tracking(configure(dataset, None))

@@ -1,4 +1,4 @@
-"""From fitted members to a champion: bundle, gate, explanation, card, tracking."""
+"""From fitted members to a champion: bundle, gate, explanation, card."""
 
 from typing import Any
 
@@ -7,7 +7,6 @@ import pandas as pd
 
 from shelfops_pipeline.contracts.bundle import BACKTEST_METRICS, FEATURE_IMPORTANCE, MODEL_CARD
 from shelfops_pipeline.contracts.columns import Tier
-from shelfops_pipeline.contracts.trigger import TRIGGER, Trigger
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.defs.partitions import ML_QUEUE
 from shelfops_pipeline.defs.resources import Retailer
@@ -22,8 +21,6 @@ from shelfops_pipeline.lifecycle.card import render_card
 from shelfops_pipeline.lifecycle.files import write_atomically
 from shelfops_pipeline.lifecycle.promotion import run_gate
 from shelfops_pipeline.models.bundle import read_manifest
-from shelfops_pipeline.models.recipe import Recipe
-from shelfops_pipeline.tracking.track import RunRecord, track_run
 
 Versions = dict[str, str]
 """tier -> version"""
@@ -117,35 +114,4 @@ def model_card(
         write_atomically(folder / MODEL_CARD, card)
         table[table["tier"] == tier].to_parquet(folder / BACKTEST_METRICS, index=False)
         facts[version] = dg.MetadataValue.path(str(folder / MODEL_CARD))
-    return dg.MaterializeResult(metadata=facts)
-
-
-@dg.asset(
-    group_name="lifecycle",
-    owners=OWNERS,
-    kinds={"mlflow"},
-    deps=["model_card", "shap_summary", "shap_local", "training_summary"],
-)
-def experiment_run(
-    context: dg.AssetExecutionContext, retailer: Retailer, model_candidates: Versions, champion: dict[str, Any]
-) -> dg.MaterializeResult[None]:
-    """The run in MLflow, or in reports/run_TIMESTAMP.json while MLflow is away."""
-    settings, facts = retailer.settings, {}
-    trigger = context.run.tags.get(TRIGGER, Trigger.MANUAL.value)
-    for tier, version in model_candidates.items():
-        manifest = read_manifest(settings.models / version)
-        run = RunRecord(
-            version=version,
-            dataset=manifest.dataset,
-            tier=tier,
-            trigger=trigger,
-            params=Recipe.model_validate(manifest.recipe).parameters(),
-            metrics=manifest.metrics,
-            artifacts={"bundle": settings.models / version, "reports": settings.reports / "runs" / version},
-            alias="champion" if champion[tier]["promote"] else "challenger",
-            dagster_run_id=context.run.run_id,
-            started_at=manifest.created_at,
-        )
-        result = track_run(settings, run)
-        facts[version] = f"{result.where} {result.run_id or result.path}"
     return dg.MaterializeResult(metadata=facts)

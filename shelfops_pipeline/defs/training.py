@@ -1,6 +1,8 @@
 """Features and models of both tiers, and the backtest that says how good they are."""
 
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, Final
 
 import dagster as dg
 
@@ -29,6 +31,16 @@ _NOT_TRAINED: dict[str, Any] = {
 }
 
 
+SECONDS: Final = "seconds"
+"""Metadata of what takes time: how long the work itself took, without reading and writing."""
+
+
+def stopwatch() -> Callable[[], float]:
+    """Started now; asked, it says how many seconds have passed."""
+    started = time.perf_counter()
+    return lambda: time.perf_counter() - started
+
+
 def features_asset(tier: Tier) -> dg.AssetsDefinition:
     """A tier's training rows; empty when the tier is not trained."""
 
@@ -48,10 +60,12 @@ def features_asset(tier: Tier) -> dg.AssetsDefinition:
             return dg.MaterializeResult(value=None, metadata=_NOT_TRAINED)
         recipe = retailer.plan(panel).recipes[tier]
         scales, size = channel_scales(panel), recipe.xgboost.max_rows
+        taken = stopwatch()
         rows = create_features(panel, recipe.spec, recipe.transform, scales, size, recipe.seed)
+        facts: dict[str, Any] = {SECONDS: taken(), "features": rows.matrix.shape[1]}
         breaches = check_features(rows, recipe.spec)
-        facts: dict[str, Any] = {"dagster/row_count": len(rows.demand), "features": rows.matrix.shape[1]}
-        return dg.MaterializeResult(value=rows, metadata=facts | {"out of range": [b.feature for b in breaches]})
+        facts |= {"dagster/row_count": len(rows.demand), "out of range": [b.feature for b in breaches]}
+        return dg.MaterializeResult(value=rows, metadata=facts)
 
     return features
 
@@ -73,9 +87,9 @@ def xgboost_asset(tier: Tier) -> dg.AssetsDefinition:
     def xgboost(retailer: Retailer, panel: Panel, rows: Any) -> dg.MaterializeResult[Any]:
         if rows is None:
             return dg.MaterializeResult(value=None, metadata=_NOT_TRAINED)
-        recipe = retailer.plan(panel).recipes[tier]
+        recipe, taken = retailer.plan(panel).recipes[tier], stopwatch()
         booster = fit_xgboost(_in_memory(rows), recipe)
-        return dg.MaterializeResult(value=booster, metadata=recipe.xgboost.model_dump())
+        return dg.MaterializeResult(value=booster, metadata={SECONDS: taken()} | recipe.xgboost.model_dump())
 
     return xgboost
 
@@ -96,12 +110,13 @@ def lstm_asset(tier: Tier) -> dg.AssetsDefinition:
     def lstm(retailer: Retailer, panel: Panel) -> dg.MaterializeResult[Any]:
         if not retailer.trains(panel, tier):
             return dg.MaterializeResult(value=None, metadata=_NOT_TRAINED)
-        recipe = retailer.plan(panel).recipes[tier]
+        recipe, taken = retailer.plan(panel).recipes[tier], stopwatch()
         scales, size = channel_scales(panel), recipe.lstm.max_windows
         windows = create_windows(panel, recipe.spec, recipe.transform, scales, size, recipe.seed + 1)
         sizes = {name: len(panel.static[name].categories) for name in recipe.spec.static}
         network = fit_lstm(windows, recipe.spec, sizes, recipe.lstm, recipe.transform, recipe.seed)
-        return dg.MaterializeResult(value=network, metadata=recipe.lstm.model_dump() | {"windows": len(windows.target)})
+        facts = {SECONDS: taken(), "windows": len(windows.target)}
+        return dg.MaterializeResult(value=network, metadata=facts | recipe.lstm.model_dump())
 
     return lstm
 
@@ -123,10 +138,12 @@ def _in_memory(rows: FeatureRows) -> FeatureRows:
 )
 def backtest(context: dg.AssetExecutionContext, retailer: Retailer, panel: Panel) -> dg.MaterializeResult[Backtest]:
     """Rolling-origin folds: every model and baseline on identical rows, each refitted on what was known then."""
+    taken = stopwatch()
     result = backtest_plan(panel, retailer.plan(panel), retailer.settings.metric, context.log.info)
+    seconds = taken()
     scores = scores_table(result, panel)
     table = per_fold(scores)
-    facts: dict[str, Any] = {"folds": [f.origin_date for f in next(iter(result.folds.values()))]}
+    facts: dict[str, Any] = {SECONDS: seconds, "folds": [f.origin_date for f in next(iter(result.folds.values()))]}
     for tier in result.folds:
         numbers = headline(table, tier)
         facts |= {f"{tier.value} {m}": numbers[m] for m in HEADLINES if numbers[m] is not None}

@@ -14,11 +14,13 @@ from pydantic import SecretStr, ValidationError
 
 from shelfops_pipeline.contracts.bundle import ChampionPointer
 from shelfops_pipeline.errors import ShelfOpsError
-from shelfops_pipeline.services.stack import answers, redis_binary
+from shelfops_pipeline.services.stack import redis_binary
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.embedded import is_running
 from shelfops_pipeline.store.engine import describe, open_engine, warehouse_url
 from shelfops_pipeline.store.place import find_binaries, recorded
+from shelfops_pipeline.tracking.outbox import Outbox
+from shelfops_pipeline.tracking.probe import is_remote, tracking_uri, why_away, without_password
 
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MINIMUM_FREE_GB: Final = 5.0
@@ -51,7 +53,7 @@ def checks(settings: Settings) -> list[Check]:
         _disk(settings),
         _database(settings),
         _redis(settings.redis_url),
-        _mlflow(settings.mlflow_tracking_uri),
+        _mlflow(settings),
         _browser(),
         _champion(settings),
         _gpu(),
@@ -118,12 +120,14 @@ def _redis(url: SecretStr | None) -> Check:
     return Check("Redis", True, "answers", required=False)
 
 
-def _mlflow(uri: str | None) -> Check:
-    if uri is None or not uri.startswith(("http://", "https://")):
-        return Check("MLflow", True, "a database store in home; no server needed", required=False)
-    remedy = "Start it, or unset SHELFOPS_MLFLOW_TRACKING_URI; until then runs are kept as JSON and replayed"
-    shown = uri.rpartition("@")[2]
-    return Check("MLflow", answers(f"{uri.rstrip('/')}/health"), shown, remedy, required=False)
+def _mlflow(settings: Settings) -> Check:
+    uri, waiting = tracking_uri(settings), len(Outbox.of(settings).waiting())
+    shown = without_password(uri) if is_remote(uri) else "a database file in home; no server needed"
+    if (why := why_away(settings)) is not None:
+        remedy = "Start it, or unset SHELFOPS_MLFLOW_TRACKING_URI; until then runs are kept as JSON and replayed"
+        return Check("MLflow", False, f"{shown}: {why}", remedy, required=False)
+    detail = f"{shown}; runs that wait for it: {waiting}" if waiting else shown
+    return Check("MLflow", not waiting, detail, "shelfops models sync-tracking", required=False)
 
 
 def _browser() -> Check:

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.services.supervisor import Service
 from shelfops_pipeline.settings import Settings
-from shelfops_pipeline.store.engine import for_database
+from shelfops_pipeline.tracking.probe import artifact_folder, embedded_store
 
 HOST: Final = "127.0.0.1"
 LOCATION: Final = "shelfops"
@@ -65,10 +65,7 @@ class Stack:
             **self.dagster,
             "SHELFOPS_DATABASE_URL": self.url,
             "SHELFOPS_REDIS_URL": self.redis_url,
-            "SHELFOPS_MLFLOW_TRACKING_URI": f"http://{HOST}:{self.ports.mlflow}",
-            # An MLflow that is down must not hold up a run: one call would block for minutes by default.
-            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-            "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
+            "SHELFOPS_MLFLOW_TRACKING_URI": self.settings.mlflow_tracking_uri or f"http://{HOST}:{self.ports.mlflow}",
             "PYTHONUNBUFFERED": "1",
         }
 
@@ -86,21 +83,18 @@ class Stack:
         )
 
     def mlflow(self) -> Service:
-        artifacts = self.settings.root / "mlflow"
+        """On the store in the home to which the command line logs, so that the UI shows every run. Its clients are on
+        this machine, and read and write artifacts themselves."""
+        artifacts = artifact_folder(self.settings.root)
         artifacts.mkdir(parents=True, exist_ok=True)
-        store = for_database(self.url, "mlflow", "postgresql+psycopg2")
         return Service(
             name="mlflow",
             command=[
-                *_module("mlflow", "server", "--host", HOST, "--port", str(self.ports.mlflow)),
-                *("--workers", "1", "--artifacts-destination", str(artifacts)),
+                *_module("mlflow", "server", "--host", HOST, "--port", str(self.ports.mlflow), "--workers", "1"),
+                *("--backend-store-uri", embedded_store(self.settings), "--no-serve-artifacts"),
+                *("--default-artifact-root", artifacts.as_uri()),
             ],
-            # The URL goes by environment: command lines are everybody's to read.
-            environment={
-                **self.environment(),
-                "MLFLOW_BACKEND_STORE_URI": store,
-                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            },
+            environment={**self.environment(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
             ready=lambda: answers(f"http://{HOST}:{self.ports.mlflow}/health"),
             start_seconds=180,
         )

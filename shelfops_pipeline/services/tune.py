@@ -88,11 +88,12 @@ def _load(settings: Settings, as_of: date | None) -> "tuple[Loaded, Panel, Train
 def _keep(settings: Settings, task: "TuningTask", member: "Member", found: "Found", started: datetime) -> None:
     """The result for the next training, and the whole study for the experiment tracker."""
     from shelfops_pipeline.lifecycle.files import write_json
-    from shelfops_pipeline.tracking.track import RunRecord, track_run
+    from shelfops_pipeline.tracking.run_record import RunRecord
+    from shelfops_pipeline.tracking.track import track_run
     from shelfops_pipeline.tuning.result import write_tuning
     from shelfops_pipeline.tuning.space import with_fields
 
-    result, tuning = found.result, _tier_tuning(task, member, found)
+    result, tuning, ended = found.result, _tier_tuning(task, member, found), datetime.now(UTC)
     write_tuning(settings.tuning, tuning)
     folder = settings.tuning / result.study
     write_json(folder / "trials.json", found.trials)
@@ -107,8 +108,8 @@ def _keep(settings: Settings, task: "TuningTask", member: "Member", found: "Foun
         params=params | {"member": member, "cutoff": str(tuning.cutoff), "loss": result.loss, "seed": tuning.seed},
         metrics={"score": result.score, "trials": result.trials, "pruned": result.pruned, "new": found.new, **folds},
         artifacts={"tuning": folder},
-        started_at=started,
-        ended_at=datetime.now(UTC),
+        made_at=ended,
+        seconds=(ended - started).total_seconds(),
     )
     track_run(settings, run)
 

@@ -19,7 +19,7 @@ from rich.live import Live
 from rich.table import Table
 
 from shelfops_pipeline.errors import ShelfOpsError
-from shelfops_pipeline.services.instance import dagster_environment, ensure_database, is_embedded, warehouse
+from shelfops_pipeline.services.instance import dagster_environment, is_embedded, warehouse
 from shelfops_pipeline.services.stack import API, DEFINITIONS, HOST, Ports, Stack, require_free
 from shelfops_pipeline.services.supervisor import (
     POLL_SECONDS,
@@ -111,7 +111,6 @@ def _run(
     board.show("postgres", "starting")
     with warehouse(settings) as url, _run_directory(settings.root) as run:
         try:
-            ensure_database(url, "mlflow")
             stack = Stack(settings, url, run, ports, dagster_environment(settings, url), definitions, api)
             _migrate(url)
             board.show("postgres", "ready", "embedded" if settings.database_url is None else "")

@@ -172,20 +172,6 @@ def test_stock_alerts_name_a_known_kind_and_an_order(graph: Graph) -> None:
     assert all(a.details["order_quantity"] >= 0 for a in alerts)
 
 
-def test_the_run_is_tracked_in_mlflow_with_its_files(graph: Graph) -> None:
-    import mlflow
-
-    from shelfops_pipeline.tracking.mlflow_store import tracking_uri
-
-    client = mlflow.MlflowClient(tracking_uri(graph.settings))
-    experiments = [e.experiment_id for e in client.search_experiments()]
-    runs = client.search_runs(experiments)
-    assert {r.data.tags["version"] for r in runs} == {e.version for e in Registry(graph.settings.models).entries()}
-    for run in runs:
-        assert {"mae", "wape", "coverage_90"} <= set(run.data.metrics)
-        assert {"bundle", "reports"} <= {f.path for f in client.list_artifacts(run.info.run_id)}
-
-
 def test_checks_are_recorded_with_the_gates_figures(graph: Graph) -> None:
     key = dg.AssetCheckKey(dg.AssetKey("champion"), "promotion_gate")
     record = graph.pipeline.instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]

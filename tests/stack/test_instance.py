@@ -97,3 +97,13 @@ def test_doctor_names_what_is_wrong_and_never_the_password(tmp_path: Path) -> No
     assert found["Packages [ml]"].ok
     assert secret not in repr(found)
     assert all(check.remedy for check in found.values() if not check.ok)
+
+
+def test_doctor_counts_the_runs_that_wait_for_mlflow_and_makes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "run_20240304T120000.000000Z.json").write_text("{}")
+    (found,) = (check for check in checks(Settings(home=tmp_path)) if check.name == "MLflow")
+    assert not found.ok
+    assert "wait for it: 1" in found.detail
+    assert found.remedy == "shelfops models sync-tracking"
+    assert {p.name for p in tmp_path.iterdir()} == {"reports"}

@@ -164,3 +164,12 @@ def test_every_command_gives_an_example(run: Run, command: str) -> None:
     code, out, _ = run(command, "--help")
     assert code == 0
     assert f"shelfops models {command}" in out.split("Example", 1)[1]
+
+
+def test_sync_tracking_says_in_one_line_that_mlflow_is_away(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHELFOPS_MLFLOW_TRACKING_URI", "http://someone:secret@127.0.0.1:9")
+    code, _, err = run("sync-tracking")
+    assert code == 1
+    (line,) = [line for line in err.splitlines() if line.startswith("shelfops: ")]
+    assert "MLflow at http://…@127.0.0.1:9 is away" in line
+    assert "secret" not in err

@@ -256,7 +256,8 @@ def test_the_card_and_the_pages_speak_of_weeks(run: Run) -> None:
 def test_the_run_is_in_mlflow(run: Run) -> None:
     from mlflow.tracking import MlflowClient
 
-    from shelfops_pipeline.tracking.mlflow_store import model_name, tracking_uri
+    from shelfops_pipeline.tracking.aliases import model_name
+    from shelfops_pipeline.tracking.probe import tracking_uri
 
     client: Any = MlflowClient(tracking_uri(run.settings))
     version = client.get_model_version_by_alias(model_name("handlare", "production"), "champion")
