@@ -17,5 +17,9 @@ class BundleError(ShelfOpsError):
     """A model bundle is missing, incomplete or corrupt."""
 
 
+class OtherReleaseError(BundleError):
+    """A model bundle was written by a release of ShelfOps whose format this one does not read."""
+
+
 class PromotionError(ShelfOpsError):
     """A version cannot be promoted."""

@@ -3,16 +3,17 @@
 from typing import Any
 
 import dagster as dg
-import pandas as pd
 
 from shelfops_pipeline.contracts.bundle import BACKTEST_METRICS, FEATURE_IMPORTANCE, MODEL_CARD
 from shelfops_pipeline.contracts.columns import Tier
+from shelfops_pipeline.contracts.decision import GateDecision
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.defs.partitions import ML_QUEUE
 from shelfops_pipeline.defs.resources import Retailer
 from shelfops_pipeline.defs.training import OWNERS
 from shelfops_pipeline.evaluation.backtest import Backtest
-from shelfops_pipeline.evaluation.report import forecast_frames, metrics_table
+from shelfops_pipeline.evaluation.report import per_fold
+from shelfops_pipeline.evaluation.scores import scores_table
 from shelfops_pipeline.explain.importance import read_importance, write_importance
 from shelfops_pipeline.explain.version import VersionExplanation, explain_version, write_summary, write_waterfalls
 from shelfops_pipeline.inference.predict import ServedModel
@@ -59,11 +60,12 @@ def model_candidates(
     io_manager_key="json",
 )
 def champion(
-    retailer: Retailer, panel: Panel, backtest: Backtest, model_candidates: Versions
+    context: dg.AssetExecutionContext, retailer: Retailer, panel: Panel, backtest: Backtest, model_candidates: Versions
 ) -> dg.MaterializeResult[dict[str, Any]]:
     """The gate: a candidate is promoted only if it is better than the champion (or the baselines) on the same folds."""
-    decisions = {t: run_gate(retailer.registry, panel, backtest, Tier(t), v) for t, v in model_candidates.items()}
-    value = {tier: decision.summary() for tier, decision in decisions.items()}
+    by = f"gate ({context.run.tags.get('trigger', 'manual')})"
+    decisions = {t: run_gate(retailer.registry, panel, backtest, Tier(t), v, by) for t, v in model_candidates.items()}
+    value = {tier: decision.model_dump(mode="json") for tier, decision in decisions.items()}
     pointer = retailer.registry.champion()
     facts: dict[str, Any] = {f"{tier} decision": d.reason for tier, d in decisions.items()}
     facts["serving"] = "nothing yet" if pointer is None else pointer.release
@@ -104,13 +106,13 @@ def model_card(
     retailer: Retailer, panel: Panel, backtest: Backtest, model_candidates: Versions, champion: dict[str, Any]
 ) -> dg.MaterializeResult[None]:
     """A model card per version: intended use, data, metrics by group, limits, ethics, configuration."""
-    table, facts = metrics_table(backtest), {}
+    scores = scores_table(backtest, panel)
+    table, facts = per_fold(scores), {}
     for tier, version in model_candidates.items():
         folder = retailer.settings.models / version
-        frames = pd.concat(list(forecast_frames(panel, backtest, Tier(tier), models=("ensemble",))), ignore_index=True)
         importance = read_importance(folder / FEATURE_IMPORTANCE)
-        decision = champion[tier]["reason"]
-        card = render_card(read_manifest(folder), table, importance, decision, forecasts=frames)
+        decision = GateDecision.model_validate(champion[tier])
+        card = render_card(read_manifest(folder), table, importance, decision, scores=scores)
         write_atomically(folder / MODEL_CARD, card)
         table[table["tier"] == tier].to_parquet(folder / BACKTEST_METRICS, index=False)
         facts[version] = dg.MetadataValue.path(str(folder / MODEL_CARD))

@@ -97,7 +97,7 @@ def groupings(
     plain = [Grouping((), whole), Grouping((origin,), whole)]
     if panel is None:
         return [origin], plain
-    kinds = [_classes(folds), *_of_panel(panel, len(folds))]
+    kinds = [_classes(folds), *panel_dimensions(panel, len(folds))]
     dimensions = [origin, *kinds]
     pairs = [Grouping(pair, whole) for pair in combinations(dimensions, 2)]
     pairs += [Grouping((dimension,), block) for dimension in dimensions]
@@ -133,7 +133,8 @@ def _classes(folds: Sequence[ScoredFold]) -> SeriesDimension:
     return SeriesDimension(BY_CLASS, CLASSES, tuple(fold.classes for fold in folds))
 
 
-def _of_panel(panel: Panel, folds: int) -> list[SeriesDimension]:
+def panel_dimensions(panel: Panel, folds: int) -> list[SeriesDimension]:
+    """Stores and, where the items have one, categories; the same in every fold."""
     stores, codes = np.unique(panel.store_ids, return_inverse=True)
     found = [SeriesDimension(BY_STORE, tuple(stores.tolist()), (codes.reshape(-1),) * folds)]
     if CATEGORY in panel.static:

@@ -10,12 +10,17 @@ import pandas as pd
 from shelfops_pipeline.charts.numbers import METRIC_LABELS, UNDEFINED, defined, number
 from shelfops_pipeline.charts.theme import BASELINES, model_label, sort_models
 from shelfops_pipeline.contracts.bundle import Manifest
-from shelfops_pipeline.contracts.columns import Grain, Tier
-from shelfops_pipeline.lifecycle.card_tables import by_fold, by_horizon, by_model, cell, overall, table
+from shelfops_pipeline.contracts.columns import SCORE_COLUMNS, TIER, Grain, Tier
+from shelfops_pipeline.contracts.decision import GateDecision
+from shelfops_pipeline.evaluation.groups import BY_BLOCK, BY_CATEGORY, BY_CLASS, BY_STORE, PAIR
+from shelfops_pipeline.lifecycle.card_decision import decision_section, objection
+from shelfops_pipeline.lifecycle.card_tables import by_fold, by_group, by_model, cell, overall, table
 from shelfops_pipeline.lifecycle.parameters import flat
 from shelfops_pipeline.shipped import shipped_file
 
 TEMPLATE: Final = "models/model_card_template.md"
+WORST: Final = 10
+"""Stores and categories shown: those that are forecast worst."""
 _TIER_TEXTS: Final = {
     Tier.COLD_START: "It serves series with a short history, and items without any, from calendar, promotions, "
     "static attributes and the behaviour of similar series.",
@@ -27,23 +32,25 @@ def render_card(
     manifest: Manifest,
     metrics: pd.DataFrame,
     importance: Sequence[Mapping[str, Any]],
-    decision: str,
+    decision: GateDecision | None,
     notes: Sequence[str] = (),
-    forecasts: pd.DataFrame | None = None,
+    scores: pd.DataFrame | None = None,
 ) -> str:
     """The card as Markdown.
 
     `metrics` has columns tier, model, origin (a date, or "all"), metric, value, n, and where known `why` (the reason
     of an undefined value); `importance` the rows of feature_importance.json; `notes` are added to the caveats;
-    `forecasts` (BACKTEST_COLUMNS) give the errors by horizon, which are undefined without it.
+    `scores` (SCORE_COLUMNS) give the errors by group, which are undefined without it.
     """
     template = Template(shipped_file(TEMPLATE).read_text(encoding="utf-8"))
     own = metrics[metrics["tier"].astype(str) == str(manifest.tier)]
+    grouped = pd.DataFrame(columns=list(SCORE_COLUMNS)) if scores is None else scores[scores[TIER] == manifest.tier]
     return template.substitute(
         version=manifest.version,
         summary=_summary(manifest, own),
         details=_details(manifest),
-        decision=decision.strip() or f"{UNDEFINED} (the gate did not run)",
+        verdict=_verdict(decision),
+        decision=decision_section(decision),
         dataset=manifest.dataset,
         horizon=_periods(manifest.horizon, manifest.grain),
         tier=manifest.tier,
@@ -55,9 +62,13 @@ def render_card(
         evaluation_data=_evaluation_data(manifest, own),
         by_model=by_model(metrics, manifest.grain),
         by_fold=by_fold(own),
-        by_horizon=by_horizon(forecasts, manifest.grain),
+        by_block=by_group(grouped, BY_BLOCK),
+        by_class=by_group(grouped, BY_CLASS),
+        by_store=by_group(grouped, BY_STORE, WORST),
+        by_category=by_group(grouped, BY_CATEGORY, WORST),
+        by_class_and_block=by_group(grouped, f"{BY_CLASS}{PAIR}{BY_BLOCK}", 2 * WORST),
         importance=_importance(importance),
-        caveats=_bullets([*_findings(own, manifest.grain), *_standing(manifest), *notes]),
+        caveats=_bullets([*_findings(own, manifest.grain), *_objections(decision), *_standing(manifest), *notes]),
         configuration=_pairs({**flat(manifest.recipe), "seed": manifest.seed}),
         libraries=_pairs(manifest.library_versions),
     )
@@ -145,6 +156,17 @@ def _findings(own: pd.DataFrame, grain: Grain) -> list[str]:
     if bias is not None and defined(bias) and abs(bias) > 0.05:
         found.append(f"The mean is {100 * abs(bias):.1f} % too {'high' if bias > 0 else 'low'} over all folds.")
     return found
+
+
+def _verdict(decision: GateDecision | None) -> str:
+    if decision is None:
+        return f"{UNDEFINED} (the gate did not run)"
+    return f"{'promoted' if decision.promote else 'not promoted'}: {decision.reason}"
+
+
+def _objections(decision: GateDecision | None) -> list[str]:
+    """What the gate had against the version beside its MAE; also where it only warned."""
+    return [] if decision is None else [f"Gate, {f.verdict}: {objection(f)}." for f in decision.objections]
 
 
 def _standing(manifest: Manifest) -> list[str]:

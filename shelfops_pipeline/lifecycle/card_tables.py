@@ -5,7 +5,7 @@ from typing import Final
 
 import pandas as pd
 
-from shelfops_pipeline.charts.aggregate import HORIZON, MAE, WAPE, errors_by, main_model, scored, with_horizon
+from shelfops_pipeline.charts.aggregate import MAE, WAPE
 from shelfops_pipeline.charts.numbers import (
     METRIC_LABELS,
     METRIC_ORDER,
@@ -13,13 +13,14 @@ from shelfops_pipeline.charts.numbers import (
     WHY_UNDEFINED,
     defined,
     metric_value,
+    percent,
 )
-from shelfops_pipeline.charts.theme import model_label, sort_models
-from shelfops_pipeline.contracts.columns import MODEL, Grain
+from shelfops_pipeline.charts.score_tables import wide
+from shelfops_pipeline.charts.theme import BASELINES, model_label, sort_models
+from shelfops_pipeline.contracts.columns import BY, COUNT, GROUP, METRIC, MODEL, TIER, Grain
 
 ALL: Final = "all"
-GROUPS: Final = 6
-_GROUP: Final = "group"
+_BY_GROUP: Final = (WAPE, MAE, "bias", "coverage_90")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -75,27 +76,30 @@ def by_fold(own: pd.DataFrame) -> str:
     return table([f"{model_label(models[0])}, origin", *(METRIC_LABELS[m] for m in METRIC_ORDER)], rows)
 
 
-def by_horizon(forecasts: pd.DataFrame | None, grain: Grain) -> str:
-    """WAPE and MAE of the main model and the baselines in groups of periods after the origin."""
-    if forecasts is None or main_model(forecasts) is None:
-        return f"{UNDEFINED} (the backtest's forecasts were not at hand)"
-    rows = with_horizon(scored(forecasts), grain)
+def by_group(scores: pd.DataFrame, by: str, worst: int | None = None) -> str:
+    """The main model's metrics by group, each beside the best baseline of that group; `scores` are one tier's rows.
+
+    With `worst`, only so many groups, those with the largest WAPE.
+    """
+    rows = scores[scores[BY] == by]
+    models = sort_models(rows[MODEL].unique())
     if rows.empty:
-        return f"{UNDEFINED} (no row has both a forecast and an actual)"
-    last = int(rows[HORIZON].max())
-    width = -(-last // GROUPS)
-    errors = errors_by(rows.assign(**{_GROUP: (rows[HORIZON] - 1) // width}), [_GROUP, MODEL])
-    models = sort_models(errors[MODEL].unique())
-    lines = []
-    for group, part in errors.groupby(_GROUP):
-        start, end = int(str(group)) * width + 1, min((int(str(group)) + 1) * width, last)
-        own = part.set_index(MODEL)
-        name = str(start) if start == end else f"{start} to {end}"
-        lines.append([name, *(_errors(own, model) for model in models)])
-    return table([f"{grain.capitalize()}s ahead", *(f"{model_label(m, grain)}, WAPE / MAE" for m in models)], lines)
-
-
-def _errors(own: pd.DataFrame, model: str) -> str:
-    if model not in own.index:
-        return f"{UNDEFINED} (no scored rows)"
-    return " / ".join(metric_value(metric, float(own[metric][model])) for metric in (WAPE, MAE))
+        return f"{UNDEFINED} (nothing to group by, or too many groups)"
+    tier = str(rows[TIER].iloc[0])
+    values = {metric: wide(rows, tier, by, metric) for metric in _BY_GROUP}
+    counts = rows[(rows[MODEL] == models[0]) & (rows[METRIC] == MAE)].set_index(GROUP)[COUNT]
+    wape = values[WAPE]
+    order = wape[models[0]].sort_values(ascending=False, kind="stable").index[:worst] if worst else wape.index
+    baseline = wape.reindex(columns=list(BASELINES)).min(axis=1)
+    lines = [
+        [
+            str(group),
+            f"{counts[group]:,}",
+            percent(baseline[group]),
+            *(metric_value(metric, values[metric].loc[group, models[0]]) for metric in _BY_GROUP),
+        ]
+        for group in order
+    ]
+    head = [by.capitalize(), "Rows", "WAPE of the best baseline", *(METRIC_LABELS[m] for m in _BY_GROUP)]
+    left = f"\n\nThe {len(order)} with the largest WAPE, of {len(wape):,}." if len(order) < len(wape) else ""
+    return table(head, lines) + left

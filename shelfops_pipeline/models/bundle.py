@@ -21,7 +21,7 @@ from shelfops_pipeline.contracts.bundle import (
 from shelfops_pipeline.contracts.columns import QUANTILES
 from shelfops_pipeline.contracts.features import feature_list
 from shelfops_pipeline.data.panel import Panel
-from shelfops_pipeline.errors import BundleError
+from shelfops_pipeline.errors import BundleError, OtherReleaseError
 from shelfops_pipeline.inference.calibration import Calibration
 from shelfops_pipeline.inference.predict import Members
 from shelfops_pipeline.inference.state import SeriesState
@@ -101,7 +101,9 @@ def read_manifest(folder: Path) -> Manifest:
         raw = json.loads(path.read_text())
         found = raw.get("schema_version")
         if found != SCHEMA_VERSION:
-            raise BundleError(f"{path}: schema version {found} is not {SCHEMA_VERSION}; use the release that wrote it")
+            raise OtherReleaseError(
+                f"{path}: schema version {found} is not {SCHEMA_VERSION}; use the release that wrote it"
+            )
         return Manifest.model_validate(raw)
     except (ValueError, AttributeError) as error:  # not UTF-8, not JSON, not an object, not a manifest
         first = str(error).splitlines()[0]

@@ -13,8 +13,9 @@ import pytest
 from sqlalchemy import func, select, text
 
 from shelfops_pipeline.contracts import columns as c
-from shelfops_pipeline.contracts.bundle import ChampionPointer
-from shelfops_pipeline.contracts.columns import Tier
+from shelfops_pipeline.contracts.bundle import DECISION, MODEL_CARD, ChampionPointer
+from shelfops_pipeline.contracts.columns import Status, Tier
+from shelfops_pipeline.contracts.decision import GateDecision
 from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.models.bundle import verify
 from shelfops_pipeline.store.ingested import period_records
@@ -177,7 +178,23 @@ def test_checks_are_recorded_with_the_gates_figures(graph: Graph) -> None:
     record = graph.pipeline.instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
     evaluation = record.evaluation
     assert evaluation is not None
-    assert set(evaluation.metadata) == {t.value for t in Tier}
+    for tier in Tier:
+        assert "| MAE of the median |" in evaluation.metadata[tier.value].value
+        assert float(evaluation.metadata[f"{tier} MAE ratio"].value) > 0
+
+
+def test_each_version_has_the_gates_decision_in_its_folder_its_card_and_its_history(graph: Graph) -> None:
+    registry = Registry.of(graph.settings)
+    for entry in registry.entries():
+        folder = graph.settings.models / entry.version
+        decision = GateDecision.model_validate_json((folder / DECISION).read_text())
+        assert decision.promote is (entry.status is Status.CHAMPION)
+        assert {f.by for f in decision.figures} >= {"all", "store"}
+        assert entry.history[-1].by == decision.by == "gate (manual)"
+        assert entry.reason == decision.reason
+        card = (folder / MODEL_CARD).read_text()
+        assert decision.reason in card
+        assert all(f"\n### {part}\n\n| " in card for part in ("By store", "By category", "By periods ahead"))
 
 
 def test_a_damaged_champion_stops_publishing_with_one_clear_line(graph: Graph, tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ import re
 from datetime import UTC, date, datetime
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from shelfops_pipeline.contracts.bundle import Manifest
-from shelfops_pipeline.contracts.columns import BACKTEST_COLUMNS, Grain, Tier
+from shelfops_pipeline.contracts.columns import SCORE_COLUMNS, Grain, Tier
+from shelfops_pipeline.contracts.decision import Figure, GateDecision, Verdict
 from shelfops_pipeline.contracts.features import feature_list
 from shelfops_pipeline.contracts.spec import tier_spec
 from shelfops_pipeline.lifecycle.card import render_card
@@ -75,11 +75,45 @@ def make_metrics(**over: float) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["tier", "model", "origin", "metric", "value", "n"])
 
 
-def make_forecasts() -> pd.DataFrame:
-    dates = pd.date_range("2024-01-09", periods=28)
-    frame = pd.DataFrame({"date": dates, "y": 10.0, "point": 10.0 + np.arange(28), "mean": 12.0})
-    frame = frame.assign(store_id="s1", item_id="i1", origin=pd.Timestamp("2024-01-08"), model="ensemble")
-    return frame.reindex(columns=list(BACKTEST_COLUMNS))
+def make_scores() -> pd.DataFrame:
+    """Group g of a dimension has WAPE g %, its best baseline twice as much; stores are twelve."""
+    groups = {"block": 2, "class": 3, "store": 12, "category": 2, "class x block": 6}
+    rows = [
+        (tier, by, f"{by} {g}", model, metric, value * (1 if model == "ensemble" else 2), 100 + g, "")
+        for tier in ("production", "served")
+        for by, n in groups.items()
+        for g in range(1, n + 1)
+        for model in ("ensemble", "lstm", "seasonal_naive")
+        for metric, value in (("wape", g / 100), ("mae", 3.0 * g), ("bias", -0.01 * g), ("coverage_90", 0.88))
+    ]
+    return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
+
+
+def make_decision(**objections: Verdict) -> GateDecision:
+    """A promotion, with figures by metric that have other verdicts."""
+    verdicts = {"mae": Verdict.PASSED, "bias": Verdict.PASSED, "coverage_90": Verdict.PASSED} | objections
+    figures = tuple(
+        Figure(
+            metric=name, candidate=0.2, rival=0.1, change=0.1, low=0.05, high=None, rows=900, limit="…", verdict=verdict
+        )
+        for name, verdict in verdicts.items()
+    )
+    return GateDecision(
+        version="v3",
+        tier=Tier.PRODUCTION,
+        promote=Verdict.FAILED not in verdicts.values(),
+        reason="MAE 3.3 is below 0.95 x 4 of the champion v2, on the same folds",
+        rival="v2",
+        rival_is_champion=True,
+        compared="as it is: the folds lie after its training",
+        folds=("2024-01-08", "2024-02-05"),
+        periods=28,
+        rows=900,
+        blocks=8,
+        figures=figures,
+        decided_at=datetime(2024, 3, 4, 13, tzinfo=UTC),
+        by="gate (weekly)",
+    )
 
 
 def section(card: str, name: str) -> str:
@@ -87,17 +121,19 @@ def section(card: str, name: str) -> str:
 
 
 def test_the_card_has_every_section_and_no_field_left_open() -> None:
-    card = render_card(make_manifest(), make_metrics(), IMPORTANCE, "promoted: 4 % better", ["Note of the run."])
+    card = render_card(
+        make_manifest(), make_metrics(), IMPORTANCE, make_decision(), ["Note of the run."], make_scores()
+    )
     headings = re.findall(r"^## (.+)$", card, re.MULTILINE)
     assert headings == list(SECTIONS)
     assert not re.findall(r"\$\w+|\$\{", card)
     assert "nan" not in card.lower().split()
-    assert "promoted: 4 % better" in section(card, "Model details")
+    assert "**Promotion gate:** promoted: MAE 3.3 is below" in section(card, "Model details")
     assert "Note of the run." in section(card, "Caveats and recommendations")
 
 
 def test_numbers_come_from_the_run() -> None:
-    card = render_card(make_manifest(), make_metrics(), IMPORTANCE, "candidate")
+    card = render_card(make_manifest(), make_metrics(), IMPORTANCE, make_decision())
     assert "2022-03-01 to 2024-03-03 (734 days)" in section(card, "Training data")
     assert "2 folds, origins 2024-01-08, 2024-02-05" in section(card, "Evaluation data")
     analyses = section(card, "Quantitative analyses")
@@ -111,7 +147,7 @@ def test_numbers_come_from_the_run() -> None:
 
 
 def test_undefined_comes_with_the_reason_and_never_as_zero() -> None:
-    card = render_card(make_manifest(), make_metrics(mape=float("nan")), IMPORTANCE, "candidate")
+    card = render_card(make_manifest(), make_metrics(mape=float("nan")), IMPORTANCE, make_decision())
     row = next(line for line in card.splitlines() if "production · Ensemble" in line)
     assert "undefined (no non-zero actuals)" in row
     naive = next(line for line in card.splitlines() if "production · Seasonal naive" in line)
@@ -121,14 +157,50 @@ def test_undefined_comes_with_the_reason_and_never_as_zero() -> None:
 
 def test_a_reason_given_by_the_backtest_wins() -> None:
     metrics = make_metrics(mase=float("nan")).assign(why="every history is constant")
-    assert "undefined (every history is constant)" in render_card(make_manifest(), metrics, IMPORTANCE, "candidate")
+    assert "undefined (every history is constant)" in render_card(make_manifest(), metrics, IMPORTANCE, make_decision())
 
 
-def test_errors_by_horizon_are_those_of_the_forecasts() -> None:
-    card = render_card(make_manifest(), make_metrics(), IMPORTANCE, "candidate", forecasts=make_forecasts())
-    # Periods 1 to 5 miss by 0 to 4 units at a demand of 10: MAE 2, WAPE 20 %.
-    assert "| 1 to 5 | 20.0 % / 2.00 units |" in section(card, "Quantitative analyses")
-    assert "| 26 to 28 | 260.0 % / 26.0 units |" in section(card, "Quantitative analyses")
+def test_metrics_by_group_stand_beside_the_groups_best_baseline() -> None:
+    card = render_card(make_manifest(), make_metrics(), IMPORTANCE, make_decision(), scores=make_scores())
+    analyses = section(card, "Quantitative analyses")
+    headings = re.findall(r"^### (.+)$", analyses, re.MULTILINE)
+    assert headings == [
+        "By tier and model, all folds",
+        "By fold",
+        "By periods ahead",
+        "By demand class",
+        "By store",
+        "By category",
+        "By demand class and periods ahead",
+        "Decision of the promotion gate",
+        "What the forecast looks at",
+    ]
+    blocks = analyses.split("### By periods ahead\n")[1].split("###")[0]
+    assert [line.split(" | ")[0] for line in blocks.splitlines() if "block " in line] == ["| block 1", "| block 2"]
+    assert "| block 2 | 102 | 4.0 % | 2.0 % | 6.00 units | −2.0 % | 88.0 % |" in blocks
+    stores = analyses.split("### By store\n")[1].split("###")[0]
+    shown = [line.split(" | ")[0] for line in stores.splitlines() if "store " in line]
+    assert shown == [f"| store {g}" for g in range(12, 2, -1)]  # the worst ten first
+    assert "The 10 with the largest WAPE, of 12." in stores
+
+
+def test_a_dimension_that_the_retailer_does_not_have_is_undefined() -> None:
+    scores = make_scores()
+    card = render_card(make_manifest(), make_metrics(), [], None, scores=scores[scores["by"] != "category"])
+    assert "### By category\n\nundefined (nothing to group by, or too many groups)" in card
+
+
+def test_the_gates_decision_is_a_section_with_every_figure_and_interval() -> None:
+    decision = make_decision(bias=Verdict.WARNING)
+    card = render_card(make_manifest(), make_metrics(), IMPORTANCE, decision)
+    part = section(card, "Quantitative analyses").split("### Decision of the promotion gate\n")[1]
+    assert "**Promoted** by gate (weekly), 2024-03-04 13:00 UTC: MAE 3.3 is below" in part
+    assert "the same 900 forecasts, up to 28 periods ahead, of 2 folds, origins 2024-01-08, 2024-02-05" in part
+    assert "| MAE of the median | 0.200 units | 0.100 units | 0.100 x (0.050 to undefined) | … | passed |" in part
+    assert "| Bias of the mean | +20.0 % | +10.0 % | +10.0 points (+5.0 to undefined) | … | *warning* |" in part
+    assert "Gate, warning: bias of the mean +20.0 %, the rival's +10.0 %." in section(
+        card, "Caveats and recommendations"
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,15 +214,17 @@ def test_errors_by_horizon_are_those_of_the_forecasts() -> None:
 )
 def test_the_card_says_what_speaks_against_the_version(over: dict[str, float], finding: str) -> None:
     caveats = section(
-        render_card(make_manifest(), make_metrics(**over), IMPORTANCE, "x"), "Caveats and recommendations"
+        render_card(make_manifest(), make_metrics(**over), IMPORTANCE, make_decision()), "Caveats and recommendations"
     )
     assert finding in caveats
-    clean = section(render_card(make_manifest(), make_metrics(), IMPORTANCE, "x"), "Caveats and recommendations")
+    clean = section(
+        render_card(make_manifest(), make_metrics(), IMPORTANCE, make_decision()), "Caveats and recommendations"
+    )
     assert finding not in clean
 
 
 def test_a_run_without_a_backtest_still_has_a_card() -> None:
-    card = render_card(make_manifest(), make_metrics().iloc[:0], [], "")
+    card = render_card(make_manifest(), make_metrics().iloc[:0], [], None)
     assert re.findall(r"^## (.+)$", card, re.MULTILINE) == list(SECTIONS)
     assert "undefined (the run had no backtest)" in section(card, "Evaluation data")
     assert "undefined (no feature importance was computed)" in card
@@ -158,4 +232,4 @@ def test_a_run_without_a_backtest_still_has_a_card() -> None:
 
 
 def test_a_dollar_sign_in_a_note_is_kept() -> None:
-    assert "costs $price each" in render_card(make_manifest(), make_metrics(), IMPORTANCE, "x", ["costs $price each"])
+    assert "costs $price each" in render_card(make_manifest(), make_metrics(), IMPORTANCE, None, ["costs $price each"])
