@@ -44,7 +44,6 @@ def render_card(
     """
     template = Template(shipped_file(TEMPLATE).read_text(encoding="utf-8"))
     own = metrics[metrics["tier"].astype(str) == str(manifest.tier)]
-    grouped = pd.DataFrame(columns=list(SCORE_COLUMNS)) if scores is None else scores[scores[TIER] == manifest.tier]
     return template.substitute(
         version=manifest.version,
         summary=_summary(manifest, own),
@@ -62,11 +61,7 @@ def render_card(
         evaluation_data=_evaluation_data(manifest, own),
         by_model=by_model(metrics, manifest.grain),
         by_fold=by_fold(own),
-        by_block=by_group(grouped, BY_BLOCK),
-        by_class=by_group(grouped, BY_CLASS),
-        by_store=by_group(grouped, BY_STORE, WORST),
-        by_category=by_group(grouped, BY_CATEGORY, WORST),
-        by_class_and_block=by_group(grouped, f"{BY_CLASS}{PAIR}{BY_BLOCK}", 2 * WORST),
+        **_groups(scores, manifest.tier),
         importance=_importance(importance),
         caveats=_bullets([*_findings(own, manifest.grain), *_objections(decision), *_standing(manifest), *notes]),
         configuration=_pairs({**flat(manifest.recipe), "seed": manifest.seed}),
@@ -156,6 +151,18 @@ def _findings(own: pd.DataFrame, grain: Grain) -> list[str]:
     if bias is not None and defined(bias) and abs(bias) > 0.05:
         found.append(f"The mean is {100 * abs(bias):.1f} % too {'high' if bias > 0 else 'low'} over all folds.")
     return found
+
+
+def _groups(scores: pd.DataFrame | None, tier: Tier) -> dict[str, str]:
+    """The template's tables by group."""
+    own = pd.DataFrame(columns=list(SCORE_COLUMNS)) if scores is None else scores[scores[TIER] == tier]
+    return {
+        "by_block": by_group(own, BY_BLOCK),
+        "by_class": by_group(own, BY_CLASS),
+        "by_store": by_group(own, BY_STORE, WORST),
+        "by_category": by_group(own, BY_CATEGORY, WORST),
+        "by_class_and_block": by_group(own, f"{BY_CLASS}{PAIR}{BY_BLOCK}", 2 * WORST),
+    }
 
 
 def _verdict(decision: GateDecision | None) -> str:
