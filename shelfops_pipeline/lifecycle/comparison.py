@@ -20,8 +20,9 @@ Doubles = NDArray[np.float64]
 
 COVERAGE: Final = 0.9
 BLOCK_PERIODS: Final = 7
-_RESAMPLES: Final = 1_000
-_INTERVAL: Final = (0.05, 0.95)
+_RESAMPLES: Final = 2_000
+_TAIL: Final = 0.05
+"""Share of resamples below an interval, and above it."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Comparison:
     bias: Measure
     coverage: Measure
     groups: dict[str, dict[str, Measure]]
-    """dimension → group → MAE, of large groups"""
+    """dimension → group → MAE, of large groups; their intervals hold all together (Bonferroni)"""
     demand: float
     blocks: int
 
@@ -104,11 +105,13 @@ def compare_sides(
     errors = [[_where(y, np.abs(y - f)) for y, f in zip(actual, s.median, strict=True)] for s in (ours, theirs)]
     rows, volume = _blocks(seen), _blocks(demand)
     weights = _weights(len(rows))
+    large = [(d, _large(seen, demand, d, size)) for d in dimensions if len(d.labels) > 1]
+    tail = _TAIL / max(sum(len(shares) for _, shares in large), 1)
     return Comparison(
         mae=_mae(weights, _blocks(errors[0]), _blocks(errors[1]), rows),
         bias=_bias(weights, actual, ours, theirs, volume, rows),
         coverage=_coverage(weights, actual, ours, theirs, rows),
-        groups={d.name: _groups(weights, errors, seen, demand, d, size) for d in dimensions if len(d.labels) > 1},
+        groups={d.name: _groups(weights, errors, seen, d, shares, tail) for d, shares in large},
         demand=float(volume.sum()),
         blocks=len(rows),
     )
@@ -140,20 +143,22 @@ def _ratio(top: Doubles, bottom: Doubles) -> Doubles:
     return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
 
 
-def _interval(samples: Doubles) -> tuple[float, float]:
+def _interval(samples: Doubles, tail: float = _TAIL) -> tuple[float, float]:
     """Of the resamples, the first being the estimate; NaN where none is defined."""
     drawn = samples[1:][np.isfinite(samples[1:])]
     if not len(drawn):
         return float("nan"), float("nan")
-    low, high = np.quantile(drawn, _INTERVAL)
+    low, high = np.quantile(drawn, [tail, 1 - tail])
     return float(low), float(high)
 
 
-def _mae(weights: Doubles, ours: Doubles, theirs: Doubles, rows: Doubles, share: float = 1.0) -> Measure:
+def _mae(
+    weights: Doubles, ours: Doubles, theirs: Doubles, rows: Doubles, share: float = 1.0, tail: float = _TAIL
+) -> Measure:
     a, b, n = weights @ ours, weights @ theirs, weights @ rows
     ratio = _ratio(a, b)
     mine, other = (float(_ratio(e[:1], n[:1])[0]) for e in (a, b))
-    return Measure(mine, other, float("nan"), float(ratio[0]), *_interval(ratio), int(n[0]), share)
+    return Measure(mine, other, float("nan"), float(ratio[0]), *_interval(ratio, tail), int(n[0]), share)
 
 
 def _bias(
@@ -189,22 +194,28 @@ def _covered(weights: Doubles, actual: Sequence[Floats], side: Side, n: Doubles)
     return with_bounds, np.maximum(np.maximum(COVERAGE - with_bounds, without - COVERAGE), 0)
 
 
+def _large(
+    seen: Sequence[Doubles], demand: Sequence[Doubles], dimension: SeriesDimension, size: GroupSize
+) -> dict[int, float]:
+    """Group → share of all demand, of groups that are large enough, the largest first."""
+    rows, volume = (_by_group(v, dimension).sum(axis=0) for v in (seen, demand))
+    share = _ratio(volume, np.full_like(volume, volume.sum()))
+    large = np.flatnonzero((share >= size.share) & (rows >= size.rows))
+    return {int(g): float(share[g]) for g in large[np.argsort(-share[large], kind="stable")]}
+
+
 def _groups(
     weights: Doubles,
     errors: Sequence[Sequence[Doubles]],
     seen: Sequence[Doubles],
-    demand: Sequence[Doubles],
     dimension: SeriesDimension,
-    size: GroupSize,
+    shares: dict[int, float],
+    tail: float,
 ) -> dict[str, Measure]:
-    """MAE of each group that is large enough, the largest first."""
-    rows, volume = (_by_group(v, dimension) for v in (seen, demand))
-    share = _ratio(volume.sum(axis=0), np.full(volume.shape[1], volume.sum()))
-    large = np.flatnonzero((share >= size.share) & (rows.sum(axis=0) >= size.rows))
-    ours, theirs = (_by_group(e, dimension) for e in errors)
+    ours, theirs, rows = (_by_group(v, dimension) for v in (*errors, seen))
     return {
-        dimension.labels[g]: _mae(weights, ours[:, g], theirs[:, g], rows[:, g], float(share[g]))
-        for g in large[np.argsort(-share[large], kind="stable")]
+        dimension.labels[g]: _mae(weights, ours[:, g], theirs[:, g], rows[:, g], share, tail)
+        for g, share in shares.items()
     }
 
 

@@ -27,7 +27,7 @@ class Margins:
     group_ratio: float = 1.10
     """MAE of a large store or category over the champion's, if its interval is above 1 too"""
     group: GroupSize = GroupSize(share=0.05, rows=200)  # noqa: RUF009 - frozen
-    blocks: int = 4
+    blocks: int = 6
     """with fewer blocks of periods, an interval says too little to condemn a group"""
 
 

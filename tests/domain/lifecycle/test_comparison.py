@@ -95,6 +95,15 @@ def test_groups_are_their_own_rows(actual: list[Floats]) -> None:
     assert sum(m.share for m in found.groups["store"].values()) == pytest.approx(1)
 
 
+def test_intervals_of_many_groups_are_wider_because_they_must_hold_together(actual: list[Floats]) -> None:
+    ours, theirs = side(actual, noise(1)), side(actual, noise(2))
+    few = compared(actual, ours, theirs, store=[0, 0, 0, 1, 1, 1]).groups["store"]["store1"]
+    many = compared(actual, ours, theirs, store=[0, 0, 0, 1, 1, 1], category=[0, 1, 2, 3, 4, 5])
+    same = many.groups["store"]["store1"]
+    assert same.change == few.change
+    assert same.low < few.low < few.change < few.high < same.high
+
+
 def test_small_groups_are_left_out_and_the_largest_comes_first(actual: list[Floats]) -> None:
     for y in actual:
         y[5] *= 20

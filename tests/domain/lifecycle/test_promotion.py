@@ -23,7 +23,7 @@ from shelfops_pipeline.lifecycle.rivals import Rival
 from shelfops_pipeline.models.recipe import Recipe
 from tests.domain.lifecycle.gate_support import TIER, Floats, H, a_backtest, forecast
 
-FOLDS = 2
+FOLDS = 3
 Decide = Callable[..., GateDecision]
 
 
@@ -145,7 +145,7 @@ def test_a_candidate_with_a_forecast_that_is_no_number_is_refused(
 
 
 def test_every_fold_and_every_observed_row_counts_alike(against: Decide, actual: list[Floats]) -> None:
-    mixed = [off_by(actual, e)[k] for k, e in enumerate((0.5, 1.5))]
+    mixed = [off_by(actual, e)[k] for k, e in enumerate((0.5, 1.0, 1.5))]
     assert against(mixed, off_by(actual, 1)).mae.change == pytest.approx(1.0)
 
 
@@ -233,7 +233,7 @@ def test_the_gate_promotes_the_better_and_refuses_the_rest_with_the_reason_on_re
 
     def same(panel: Panel, backtest: Backtest, tier: Tier, champion: Path | None) -> Rival:
         asked.append(champion)
-        return Rival("v2", True, "as it is", (0, 1), Side.of([f.forecast for f in backtest.folds[tier]]))
+        return Rival("v2", True, "as it is", tuple(range(FOLDS)), Side.of([f.forecast for f in backtest.folds[tier]]))
 
     monkeypatch.setattr(promotion, "find_rival", same)
     three = candidate(TIER)
