@@ -67,6 +67,15 @@ class GateDecision(Frozen):
         return self.figures[0]
 
     @property
+    def numbers(self) -> dict[str, float]:
+        """Flat names and values, for a tracker: those over all rows that are defined."""
+        flat = {"candidate_mae": self.mae.candidate, "rival_mae": self.mae.rival, "ratio": self.mae.change}
+        flat |= {"ratio_low": self.mae.low, "ratio_high": self.mae.high}
+        for figure in (f for f in self.figures[1:] if f.by == "all"):
+            flat |= {f"candidate_{figure.metric}": figure.candidate, f"rival_{figure.metric}": figure.rival}
+        return {name: value for name, value in flat.items() if value is not None}
+
+    @property
     def objections(self) -> tuple[Figure, ...]:
         """Figures other than the MAE that failed, or warn."""
         return tuple(f for f in self.figures[1:] if f.verdict in (Verdict.FAILED, Verdict.WARNING))

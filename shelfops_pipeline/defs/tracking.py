@@ -5,6 +5,7 @@ from typing import Any, Final
 import dagster as dg
 
 from shelfops_pipeline.contracts.columns import Tier
+from shelfops_pipeline.contracts.decision import GateDecision
 from shelfops_pipeline.contracts.trigger import TRIGGER, Trigger
 from shelfops_pipeline.defs.lifecycle import Versions
 from shelfops_pipeline.defs.resources import Retailer
@@ -37,7 +38,7 @@ def experiment_run(
             retailer.settings,
             version,
             trigger=context.run.tags.get(TRIGGER, Trigger.MANUAL.value),
-            decision=champion[tier],
+            decision=GateDecision.model_validate(champion[tier]),
             seconds=measured_seconds(context.instance, Tier(tier)),
             dagster_run_id=context.run.run_id,
         )

@@ -18,6 +18,7 @@ from shelfops_pipeline.charts.numbers import (
 from shelfops_pipeline.charts.score_tables import wide
 from shelfops_pipeline.charts.theme import BASELINES, model_label, sort_models
 from shelfops_pipeline.contracts.columns import BY, COUNT, GROUP, METRIC, MODEL, TIER, Grain
+from shelfops_pipeline.evaluation.groups import BY_BLOCK
 
 ALL: Final = "all"
 _BY_GROUP: Final = (WAPE, MAE, "bias", "coverage_90")
@@ -100,6 +101,11 @@ def by_group(scores: pd.DataFrame, by: str, worst: int | None = None) -> str:
         ]
         for group in order
     ]
-    head = [by.capitalize(), "Rows", "WAPE of the best baseline", *(METRIC_LABELS[m] for m in _BY_GROUP)]
+    head = [
+        by.replace(BY_BLOCK, "periods ahead").capitalize(),
+        "Rows",
+        "WAPE of the best baseline",
+        *(METRIC_LABELS[m] for m in _BY_GROUP),
+    ]
     left = f"\n\nThe {len(order)} with the largest WAPE, of {len(wape):,}." if len(order) < len(wape) else ""
     return table(head, lines) + left

@@ -1,12 +1,13 @@
 """What is logged about the training of a version: from its bundle, the gate's decision and the time that it took."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 
 from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.contracts.bundle import BACKTEST_METRICS, Manifest
+from shelfops_pipeline.contracts.decision import GateDecision
 from shelfops_pipeline.evaluation.report import ALL_FOLDS
 from shelfops_pipeline.evaluation.scores import ENSEMBLE
 from shelfops_pipeline.models.bundle import read_manifest
@@ -26,14 +27,14 @@ def training_run(
     version: str,
     *,
     trigger: str,
-    decision: Mapping[str, Any],
+    decision: GateDecision,
     seconds: Mapping[str, float | None],
     dagster_run_id: str,
 ) -> RunRecord:
     """The record of a version's training, with its bundle and its charts.
 
-    `decision` is the gate's summary; `seconds` what each of features, xgboost, lstm and backtest took: their sum
-    without the backtest is `training_seconds`, undefined when a part is.
+    `seconds` is what each of features, xgboost, lstm and backtest took: their sum without the backtest is
+    `training_seconds`, undefined when a part is.
     """
     folder = settings.models / version
     manifest, table = read_manifest(folder), pd.read_parquet(folder / BACKTEST_METRICS)
@@ -41,7 +42,7 @@ def training_run(
     known = [s for s in parts.values() if s is not None]
     total = sum(known) if parts and len(known) == len(parts) else None
     times = {TRAINING_SECONDS: total} | {f"seconds/{name}": s for name, s in seconds.items()}
-    figures = {f"gate/{k}": v for k, v in decision.items() if isinstance(v, float)}
+    figures = {f"gate/{k}": v for k, v in decision.numbers.items()}
     return RunRecord(
         version=version,
         dataset=manifest.dataset,
@@ -54,7 +55,7 @@ def training_run(
         made_at=manifest.created_at,
         seconds=total,
         dagster_run_id=dagster_run_id,
-        tags={"gate": "promoted" if decision["promote"] else "refused", "gate_reason": str(decision["reason"])},
+        tags={"gate": "promoted" if decision.promote else "refused", "gate_reason": decision.reason},
     )
 
 

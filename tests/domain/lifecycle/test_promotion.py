@@ -187,6 +187,19 @@ def test_a_decision_is_kept_in_full_as_json(against: Decide, actual: list[Floats
     assert decision.rows == sum(np.isfinite(y).sum() for y in actual)
 
 
+def test_a_tracker_gets_the_figures_over_all_rows_under_flat_names(against: Decide, actual: list[Floats]) -> None:
+    numbers = against(off_by(actual, 0.8, mean=0.7), off_by(actual, 1, mean=0.2)).numbers
+    assert numbers == {
+        "candidate_mae": pytest.approx(0.8),
+        "rival_mae": pytest.approx(1),
+        **dict.fromkeys(("ratio", "ratio_low", "ratio_high"), pytest.approx(0.8)),
+        "candidate_bias": pytest.approx(0.07),
+        "rival_bias": pytest.approx(0.02),
+        "candidate_coverage_90": 1,
+        "rival_coverage_90": 1,
+    }
+
+
 def test_every_figure_is_in_the_cards_table(against: Decide, actual: list[Floats]) -> None:
     decision = against(off_by(actual, 0.8, mean=0.7), off_by(actual, 1, mean=0.2))
     section = decision_section(decision)
