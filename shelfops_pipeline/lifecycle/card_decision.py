@@ -24,8 +24,8 @@ def decision_section(decision: GateDecision | None) -> str:
         f" {decision.periods} periods ahead, of {folds}.",
         decision_table(decision),
         "Change is, of an MAE, this version's over the rival's; of bias and coverage, by how many points this one is"
-        f" further off. Its interval comes from a paired block bootstrap over {decision.blocks} blocks of periods; those"
-        " of stores and categories hold all together.",
+        f" further off. Its interval is that of a paired block bootstrap over {decision.blocks} blocks of periods; the"
+        " intervals of stores and categories hold all together.",
     ]
     return "\n\n".join(paragraphs)
 
