@@ -2,16 +2,16 @@
 
 import dagster as dg
 
+_RAW = dg.AssetSelection.assets("raw_reference", "raw_inventory")
+# eager() would wait until every partition that a period could have is there. Of what an ingest writes only that counts
+# which comes last, the validated transactions: the rest would start a run in the middle of it.
 CARRIED = (
-    # eager() would wait until every partition that a period could have is there. Of the raw assets only what comes
-    # last in an ingest counts, the validated transactions: the others would start a run in the middle of it.
-    dg.AutomationCondition.any_deps_updated()
-    .ignore(dg.AssetSelection.assets("raw_reference", "raw_inventory"))
-    .since_last_handled()
+    dg.AutomationCondition.any_deps_updated().ignore(_RAW).since_last_handled()
+    & ~dg.AutomationCondition.any_deps_missing().ignore(dg.AssetSelection.groups("ingestion"))
     & ~dg.AutomationCondition.any_deps_in_progress()
     & ~dg.AutomationCondition.in_progress()
-).with_label("something that it is made of is new, and nothing of it is in progress")
-"""Of every asset from `training_data` to `stock_alerts`."""
+).with_label("something that it is made of is new, nothing is missing, and nothing is in progress")
+"""Of every asset from `training_data` to `stock_alerts`; nothing is forecast before there is a champion."""
 
 carry_forward = dg.AutomationConditionSensorDefinition(
     "carry_forward",

@@ -11,7 +11,8 @@ _MESSAGE = 2_000  # characters
 
 
 @dg.run_failure_sensor(
-    description="When a run of any job fails: an operational alert, one per job and cause while it lasts."
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="When a run of any job fails: an operational alert, one per job and cause while it lasts.",
 )
 def run_failures(context: dg.RunFailureSensorContext, retailer: Retailer, warehouse: Warehouse) -> None:
     """The cause is the step that failed and the kind of error; the message is the latest run's."""
@@ -26,6 +27,7 @@ def run_failures(context: dg.RunFailureSensorContext, retailer: Retailer, wareho
 
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.SUCCESS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
     description="When a run succeeds: the operational alerts of its job are resolved.",
 )
 def run_recoveries(context: dg.RunStatusSensorContext, retailer: Retailer, warehouse: Warehouse) -> None:

@@ -1,4 +1,6 @@
-"""What starts by itself when there is something to do. Off until somebody turns it on in the UI.
+"""What starts by itself when there is something to do.
+
+On from the start is what only finishes something that a person has begun; the rest is off until somebody turns it on.
 
 A run_key is remembered for ever: each holds what changed, so that a later change is another one.
 """
@@ -36,8 +38,9 @@ def new_data(
 
 @dg.sensor(
     job=train,
-    minimum_interval_seconds=15,
-    description="Every 15 seconds: each request for retraining in the warehouse becomes one training, and is told "
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Every 30 seconds: each request for retraining in the warehouse becomes one training, and is told "
     "how that went.",
 )
 def retrain_requests(
@@ -59,6 +62,7 @@ def retrain_requests(
 @dg.sensor(
     job=publish,
     minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
     description="Every 30 seconds: is the champion that of the latest release? After `shelfops models promote` or "
     "`rollback` it is not; its forecasts are published then.",
 )

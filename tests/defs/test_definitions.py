@@ -109,6 +109,10 @@ def test_the_code_server_can_send_the_definitions_to_the_ui(definitions: Any) ->
     assert len(serialize_value(RepositorySnap.from_def(definitions.get_repository_def()))) > 1000
 
 
+# Nothing that reads data, trains or forecasts of its own accord: they finish what somebody has begun, and keep records.
+ON = {"champion_changed", "retrain_requests", "run_failures", "run_recoveries", "replay_tracking"}
+
+
 def test_what_starts_by_itself_is_explained_and_off_until_somebody_turns_it_on(definitions: Any) -> None:
     repository = definitions.get_repository_def()
     schedules, sensors = repository.schedule_defs, repository.sensor_defs
@@ -122,16 +126,11 @@ def test_what_starts_by_itself_is_explained_and_off_until_somebody_turns_it_on(d
         "new_data",
         "feed_gap",
         "carry_forward",
-        "champion_changed",
-        "retrain_requests",
-        "run_failures",
-        "run_recoveries",
-        "replay_tracking",
+        *ON,
     }
     for each in (*schedules, *sensors):
         assert len(each.description or "") > 20, each.name
-        on = each.name == "replay_tracking"  # it only tells MLflow what it missed
-        assert each.default_status.value == ("RUNNING" if on else "STOPPED"), each.name
+        assert each.default_status.value == ("RUNNING" if each.name in ON else "STOPPED"), each.name
 
 
 def test_conditions_never_train(definitions: Any) -> None:
