@@ -62,6 +62,9 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("SHELFOPS_MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_URI"),
         description="MLflow server; unset: `MLFLOW_TRACKING_URI`, else a database store in home",
     )
+    git_commit: str | None = Field(
+        None, description="Commit of the code, for the tracker, where there is no checkout (as in an image)"
+    )
     tracking_seconds: float = Field(
         6, gt=0, description="Longest that a training waits for an MLflow server; what it lacks then is replayed later"
     )

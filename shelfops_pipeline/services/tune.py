@@ -98,15 +98,14 @@ def _keep(settings: Settings, task: "TuningTask", member: "Member", found: "Foun
     folder = settings.tuning / result.study
     write_json(folder / "trials.json", found.trials)
     params = with_fields(task.recipe, member, result.best).parameters()
-    losses = {"default": result.default_losses, "best": result.best_losses}
-    folds = {f"{name}_loss_fold_{k}": v for name, values in losses.items() for k, v in enumerate(values, start=1)}
     run = RunRecord(
         version=result.study,
         dataset=tuning.dataset,
         tier=tuning.tier.value,
         trigger="tune",
         params=params | {"member": member, "cutoff": str(tuning.cutoff), "loss": result.loss, "seed": tuning.seed},
-        metrics={"score": result.score, "trials": result.trials, "pruned": result.pruned, "new": found.new, **folds},
+        metrics={"score": result.score, "trials": result.trials, "pruned": result.pruned, "new": found.new},
+        fold_metrics={"default_loss": result.default_losses, "best_loss": result.best_losses},
         artifacts={"tuning": folder},
         made_at=ended,
         seconds=(ended - started).total_seconds(),

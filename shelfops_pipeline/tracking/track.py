@@ -35,7 +35,7 @@ def track_runs(settings: Settings, runs: Sequence[RunRecord], uri: str | None = 
     missing = [str(path) for run in runs for path in run.artifacts.values() if not path.is_dir()]
     if missing:
         raise FileNotFoundError(f"No such artifact folder: {', '.join(missing)}")
-    outbox, commit = Outbox.of(settings), git_commit()
+    outbox, commit = Outbox.of(settings), settings.git_commit or git_commit()
     files = [outbox.put(run, commit) for run in runs]
     delivery = deliver(settings, files, uri)
     results = [_result(outbox, path, delivery) for path in files]
