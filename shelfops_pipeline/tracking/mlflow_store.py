@@ -36,6 +36,8 @@ logged it ends, however it ends."""
 _PARAM_LENGTH: Final = 6000  # MLflow's limit
 _TAG_LENGTH: Final = 5000
 _BATCH: Final = 100
+_EXISTS: Final = "RESOURCE_ALREADY_EXISTS"
+"""Another process made the same thing a moment ago: the next attempt finds it."""
 
 
 class RunRefusedError(Exception):
@@ -145,7 +147,7 @@ class Store:
         try:
             self.client.create_registered_model(name)
         except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            if error.error_code != _EXISTS:
                 raise
         source = f"{self.client.get_run(run_id).info.artifact_uri}/{BUNDLE}"
         tags = {VERSION_TAG: run.version, KEY_TAG: run.key}
@@ -179,28 +181,36 @@ def experiment_name(dataset: str) -> str:
 def _opened(uri: str, run: RunRecord, run_id: str, tags: dict[str, str]) -> Iterator[Any]:
     """The run as dagster-mlflow's resource, which ties it to the Dagster run; without a Dagster run, MLflow itself.
 
-    Left without an error, the run is finished.
+    Ended in any case: the next run that is opened would log into this one.
     """
-    if run.dagster_run_id is None:
-        mlflow.set_experiment(experiment_name(run.dataset))
-        mlflow.start_run(run_id)
-        mlflow.set_tags(tags)
-        yield mlflow
-    else:
-        config = {
-            "experiment_name": experiment_name(run.dataset),
-            "mlflow_tracking_uri": uri,
-            "mlflow_run_id": run_id,
-            "env": {},
-            "extra_tags": tags,
-        }
-        with dg.build_resources(
-            {"mlflow": mlflow_tracking},
-            resource_config={"mlflow": {"config": config}},
-            dagster_run=dg.DagsterRun(job_name=run.version, run_id=run.dagster_run_id),
-        ) as resources:
-            yield resources.mlflow
-    mlflow.end_run()  # else the next one that is opened would log into this one
+    status = "FAILED"
+    try:
+        if run.dagster_run_id is None:
+            mlflow.set_experiment(experiment_name(run.dataset))
+            mlflow.start_run(run_id)
+            mlflow.set_tags(tags)
+            yield mlflow
+        else:
+            with dg.build_resources(
+                {"mlflow": mlflow_tracking},
+                resource_config={"mlflow": {"config": _resource_config(uri, run, run_id, tags)}},
+                dagster_run=dg.DagsterRun(job_name=run.version, run_id=run.dagster_run_id),
+            ) as resources:
+                yield resources.mlflow
+        status = "FINISHED"
+    finally:
+        if mlflow.active_run() is not None:
+            mlflow.end_run(status)
+
+
+def _resource_config(uri: str, run: RunRecord, run_id: str, tags: dict[str, str]) -> dict[str, Any]:
+    return {
+        "experiment_name": experiment_name(run.dataset),
+        "mlflow_tracking_uri": uri,
+        "mlflow_run_id": run_id,
+        "env": {},
+        "extra_tags": tags,
+    }
 
 
 def _tags(run: RunRecord, commit: str | None) -> dict[str, str]:
@@ -235,9 +245,10 @@ def failures() -> Iterator[None]:
 
 
 def _ours(error: Exception) -> Exception:
-    if isinstance(error, MlflowException) and error.get_http_status_code() == http.HTTPStatus.BAD_REQUEST:
-        return RunRefusedError(first_line(error))
-    if isinstance(error, MlflowException | SQLAlchemyError | OSError):
+    if isinstance(error, MlflowException):
+        wrong = error.get_http_status_code() == http.HTTPStatus.BAD_REQUEST and error.error_code != _EXISTS
+        return (RunRefusedError if wrong else TrackingUnavailableError)(first_line(error))
+    if isinstance(error, SQLAlchemyError | OSError):
         return TrackingUnavailableError(first_line(error))
     return error
 

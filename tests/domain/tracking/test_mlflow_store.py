@@ -119,9 +119,17 @@ def test_aliases_follow_and_stay_behind_where_a_run_is_missing(mlflow: Store, ma
     }
 
 
-def test_a_run_that_mlflow_will_not_have_is_refused(mlflow: Store, make_run: MakeRun) -> None:
+@pytest.mark.parametrize("dagster_run_id", ["dagster-1", None])
+@pytest.mark.parametrize("wrong", [{"params": {"": 1}}, {"tags": {"": "no name"}}])
+def test_a_run_that_mlflow_will_not_have_is_refused_and_does_not_touch_the_next(
+    mlflow: Store, make_run: MakeRun, tmp_path: Path, wrong: dict[str, Any], dagster_run_id: str | None
+) -> None:
+    dataset = f"refused-{next(iter(wrong))}-{dagster_run_id}"
+    bad = make_run(dataset=dataset, dagster_run_id=dagster_run_id, **wrong)
     with pytest.raises(RunRefusedError, match="name"):
-        mlflow.log_run(make_run(dataset="refused", params={"": 1}), None)
+        mlflow.log_run(bad, None)
+    good = make_run("v2", dataset=dataset, dagster_run_id=dagster_run_id)
+    assert_holds(mlflow.uri, mlflow.log_run(good, None)[0], good, tmp_path)
 
 
 def test_a_store_that_is_no_database_is_unavailable(settings: Settings, tmp_path: Path, make_run: MakeRun) -> None:

@@ -38,7 +38,8 @@ def test_a_run_goes_to_the_database_in_the_home_by_default(
 
 def test_with_nothing_at_the_port_a_training_waits_for_nothing(settings: Settings, make_run: MakeRun) -> None:
     run, started = make_run(), time.monotonic()
-    result = track_run(settings, run, f"http://127.0.0.1:{free_port()}")
+    in_an_image = settings.model_copy(update={"git_commit": "c0ffee"})
+    result = track_run(in_an_image, run, f"http://127.0.0.1:{free_port()}")
     assert time.monotonic() - started < EXTRA_SECONDS / 2
     assert result.where == "file"
     assert result.path is not None
@@ -46,6 +47,7 @@ def test_with_nothing_at_the_port_a_training_waits_for_nothing(settings: Setting
     assert content["run"]["params"] == dict(run.params)
     assert content["run"]["artifacts"] == {"bundle": "models/v1", "reports": "reports/runs/v1"}
     assert "refused" in content["reason"] == result.reason
+    assert content["git_commit"] == "c0ffee"
 
 
 @pytest.mark.parametrize(("fault", "after"), [("closed", 4), ("dripping", 12)])
