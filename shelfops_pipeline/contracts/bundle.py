@@ -31,6 +31,8 @@ DECISION: Final = "decision.json"
 """What the promotion gate said about the version: contracts.decision.GateDecision."""
 SHAP_SUMMARY: Final = "shap_summary.png"
 FEATURE_IMPORTANCE: Final = "feature_importance.json"
+LSTM_IMPORTANCE: Final = "lstm_importance.json"
+LSTM_ATTRIBUTION: Final = "lstm_attribution.png"
 SERVED_FILES: Final = (CALIBRATION, XGBOOST_ONNX, LSTM_ONNX)
 
 Transform = Literal["log", "count"]

@@ -15,7 +15,13 @@ from shelfops_pipeline.evaluation.backtest import Backtest
 from shelfops_pipeline.evaluation.report import per_fold
 from shelfops_pipeline.evaluation.scores import scores_table
 from shelfops_pipeline.explain.importance import read_importance, write_importance
-from shelfops_pipeline.explain.version import VersionExplanation, explain_version, write_summary, write_waterfalls
+from shelfops_pipeline.explain.version import (
+    VersionExplanation,
+    explain_version,
+    write_lstm,
+    write_summary,
+    write_waterfalls,
+)
 from shelfops_pipeline.inference.predict import ServedModel
 from shelfops_pipeline.lifecycle.candidate import register_candidate
 from shelfops_pipeline.lifecycle.card import render_card
@@ -81,12 +87,14 @@ def champion(
             ("shap_summary", "Beeswarm of the top 20 features of each new version.", "shap"),
             ("feature_importance", "Features by mean absolute SHAP value, as JSON.", "json"),
             ("shap_local", "Five representative predictions, explained feature by feature in units.", "shap"),
+            ("lstm_attribution", "What drives the LSTM of each new version: expected gradients by input.", "keras"),
         )
     },
 )
 def explain(retailer: Retailer, panel: Panel, backtest: Backtest, model_candidates: Versions):  # type: ignore[no-untyped-def]
-    """SHAP of every new version, on forecasts of the last backtest fold; additive to 1e-4 or it fails."""
+    """What drives every new version, on forecasts of the last backtest fold; additive to 1e-4 or it fails."""
     said: dict[str, Any] = {}
+    lstm: dict[str, Any] = {}
     results: dict[str, VersionExplanation] = {}
     for version in model_candidates.values():
         folder = retailer.settings.models / version
@@ -94,11 +102,13 @@ def explain(retailer: Retailer, panel: Panel, backtest: Backtest, model_candidat
         result = results[version] = explain_version(panel, model, manifest, backtest.origins[-1])
         write_summary(result, folder)
         write_importance(folder / FEATURE_IMPORTANCE, result.importance, len(result.explanation.values))
+        lstm[version] = write_lstm(result, folder)
         said |= {f"{version} {kind}": text for kind, text in write_waterfalls(result, folder).items()}
     top = {v: [row["feature"] for row in r.importance[:5]] for v, r in results.items()}
     yield dg.Output(None, "shap_summary", metadata={"folder": str(retailer.settings.models), "top features": top})
     yield dg.Output(None, "feature_importance", metadata=top)
     yield dg.Output(None, "shap_local", metadata=said)
+    yield dg.Output(None, "lstm_attribution", metadata=lstm)
 
 
 @dg.asset(group_name="lifecycle", owners=OWNERS, kinds={"markdown"}, deps=["feature_importance"])

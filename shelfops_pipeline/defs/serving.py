@@ -1,5 +1,7 @@
 """What is served: model inputs and forecasts of every series in the warehouse, and stock alerts made from them."""
 
+from typing import Any
+
 import dagster as dg
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from shelfops_pipeline.defs.partitioned import Partitions
 from shelfops_pipeline.defs.partitions import ML_QUEUE
 from shelfops_pipeline.defs.resources import Retailer, Warehouse
 from shelfops_pipeline.defs.types import PredictionInput
+from shelfops_pipeline.explain.publish import publish_explanations
 from shelfops_pipeline.inference.predict import ServedModel, predict_demand
 from shelfops_pipeline.lifecycle.publish import champion_models, publish_alerts, publish_inputs, publish_table
 from shelfops_pipeline.models.serve import ServedPart, ServingInput, forecast_table, serving_inputs
@@ -60,6 +63,24 @@ def demand_forecasts(
     frame = table.to_pandas()
     facts = {"release": release, "from": str(frame[c.DATE].min()), "to": str(frame[c.DATE].max())}
     return dg.MaterializeResult(value=frame, metadata=facts | {"dagster/row_count": len(frame)})
+
+
+@dg.asset(
+    group_name="serving",
+    owners=OWNERS,
+    kinds={"shap", "postgres"},
+    op_tags=ML_QUEUE,
+    deps=["demand_forecasts"],
+    automation_condition=CARRIED,
+)
+def forecast_explanations(
+    retailer: Retailer, warehouse: Warehouse, panel: Panel, online_features: list[ServingInput]
+) -> dg.MaterializeResult[None]:
+    """Why each served forecast is what it is, in units and in plain words, for the API to answer with."""
+    with warehouse.engine() as engine:
+        told = publish_explanations(engine, retailer.settings.models, panel, online_features)
+    facts: dict[str, Any] = {"release": told.release, "periods explained": told.periods, "for example": told.example}
+    return dg.MaterializeResult(metadata=facts | {"dagster/row_count": told.rows})
 
 
 @dg.asset(group_name="replenishment", owners=OWNERS, kinds={"postgres"}, automation_condition=CARRIED)

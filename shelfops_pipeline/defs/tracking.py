@@ -27,7 +27,7 @@ _UNDER_WAY: Final = [
     group_name="lifecycle",
     owners=OWNERS,
     kinds={"mlflow"},
-    deps=["model_card", "shap_summary", "shap_local", "training_summary"],
+    deps=["model_card", "shap_summary", "shap_local", "lstm_attribution", "training_summary"],
 )
 def experiment_run(
     context: dg.AssetExecutionContext, retailer: Retailer, model_candidates: Versions, champion: dict[str, Any]

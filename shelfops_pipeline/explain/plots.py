@@ -1,50 +1,38 @@
 """SHAP pictures: the beeswarm of a model, the waterfall of one prediction in units. Matplotlib, Agg."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfops_pipeline.charts.theme import (
-    BACKGROUND,
-    DANGER,
-    FONT,
-    FONTS,
-    GRID,
-    LINE,
-    MUTED,
-    PRIMARY,
-    TEXT,
-    shorten,
-)
+from shelfops_pipeline.charts.theme import DANGER, LINE, MUTED, PRIMARY, TEXT, shorten
 from shelfops_pipeline.contracts.features import Feature
+from shelfops_pipeline.explain.canvas import canvas, style, title_block
 from shelfops_pipeline.explain.shap_values import Explanation, UnitExplanation
 from shelfops_pipeline.explain.words import Categories, amount, reasons, signed
 
 TOP: Final = 20
 TOP_LOCAL: Final = 9
-DPI: Final = 160
+_NOTE: Final = 62  # letters of a note in one line
+_FEWEST: Final = 7  # rows of a beeswarm for which there is room: its scale needs as much
 _UNKNOWN: Final = "#C4C9D1"
-_BOLD: Final = f"{FONT} SemiBold"
 Doubles = NDArray[np.float64]
 
 
-def beeswarm(explanation: Explanation, title: str = "What drives the forecast", top: int = TOP) -> Any:
+def beeswarm(explanation: Explanation, about: str = "", top: int = TOP) -> Any:
     """One row per feature, strongest first; a point per explained forecast, coloured by the feature's value.
 
-    Right of the line the feature raises the forecast. Returns a matplotlib Figure.
+    Right of the line the feature raises the forecast; `about` says whose. Returns a matplotlib Figure.
     """
     strength = np.abs(explanation.values).mean(axis=0)
     order = np.argsort(-strength, kind="stable")[:top]
-    with _style():
+    with style():
         from matplotlib.colors import LinearSegmentedColormap
 
-        fig, ax = _canvas(10.5, 1.9 + 0.36 * len(order))
+        tall = max(len(order), _FEWEST)
+        fig, ax = canvas(10.5, 1.9 + 0.36 * tall)
         colours = LinearSegmentedColormap.from_list("value", [PRIMARY, "#A78BFA", DANGER])
         for place, column in enumerate(order):
             _swarm(
@@ -57,13 +45,11 @@ def beeswarm(explanation: Explanation, title: str = "What drives the forecast", 
         ax.axvline(0, color=LINE, linewidth=1, zorder=0)
         names = [shorten(explanation.names[i], 34) for i in order]
         ax.set_yticks(range(len(order) - 1, -1, -1), names)
-        ax.set_ylim(-0.8, len(order) - 0.2)
+        ax.set_ylim(len(order) - tall - 0.8, len(order) - 0.2)
         ax.set_xlabel("SHAP value: change of log demand (0.1 is about 10 %)")
-        _title(
-            fig,
-            title,
-            f"Top {len(order)} of {len(explanation.names)} features, {len(explanation.values):,} forecasts",
-        )
+        n = len(explanation.values)
+        shown = f"top {len(order)} of {len(explanation.names)} features, {n:,} forecast{'s' if n != 1 else ''}"
+        title_block(fig, "What drives the forecast", f"{about}{' · ' if about else ''}{shown}")
         _value_scale(fig, ax, colours)
     return fig
 
@@ -76,77 +62,24 @@ def waterfall(
     title: str,
     caption: str = "",
     categories: Categories | None = None,
+    per: str = "period",
     top: int = TOP_LOCAL,
 ) -> Any:
-    """From the start to the prediction of one row, feature by feature, in units: a matplotlib Figure."""
+    """From the start to the prediction of one row, feature by feature, in units per `per`: a matplotlib Figure."""
     ordered = reasons(list(units.parts[row]), list(explanation.data[row]), features, categories)
     shown, rest = ordered[:top], sum(r.units for r in ordered[top:])
     steps = [(r.feature, r.note, r.units) for r in shown]
     if len(ordered) > top:
         steps.append((f"{len(ordered) - top} other features", "", rest))
     start, end = float(units.start[row]), float(units.prediction[row])
-    with _style():
-        fig, ax = _canvas(10.5, 2.2 + 0.52 * (len(steps) + 2))
+    with style():
+        fig, ax = canvas(11.5, 2.2 + 0.58 * (len(steps) + 2), left=0.37)
         _bars(ax, start, end, [s[2] for s in steps])
-        _step_labels(ax, steps)
-        ax.set_xlabel("Units per period")
+        _step_labels(ax, steps, units.begins)
+        ax.set_xlabel(f"Units per {per}")
         ax.xaxis.set_major_formatter(lambda value, _: amount(value))
-        _title(fig, title, caption)
+        title_block(fig, title, caption)
     return fig
-
-
-def save_figure(fig: Any, path: Path) -> None:
-    """Write a figure of this module as PNG."""
-    fig.savefig(path, dpi=DPI, facecolor=BACKGROUND, bbox_inches="tight", pad_inches=0.3)
-
-
-@cache
-def _register_inter() -> None:
-    from matplotlib import font_manager
-
-    for path in FONTS.glob("*.ttf"):
-        font_manager.fontManager.addfont(path)
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    import matplotlib as mpl
-
-    _register_inter()
-    with mpl.rc_context(
-        {
-            "font.family": [FONT, "DejaVu Sans"],
-            "font.size": 10,
-            "text.color": TEXT,
-            "axes.edgecolor": LINE,
-            "axes.labelcolor": MUTED,
-            "xtick.color": MUTED,
-            "ytick.color": TEXT,
-            "axes.unicode_minus": True,
-        }
-    ):
-        yield
-
-
-def _canvas(width: float, height: float) -> tuple[Any, Any]:
-    """A figure of its own, outside pyplot's global state."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(width, height), facecolor=BACKGROUND)
-    FigureCanvasAgg(fig)
-    ax = fig.add_axes((0.3, 0.8 / height, 0.62, 1 - 1.7 / height))
-    ax.spines[["top", "right", "left"]].set_visible(False)
-    ax.tick_params(length=0)
-    ax.grid(axis="x", color=GRID)
-    ax.set_axisbelow(True)
-    return fig, ax
-
-
-def _title(fig: Any, title: str, caption: str) -> None:
-    top = 1 - 0.25 / fig.get_figheight()
-    fig.text(0.015, top, shorten(title, 90), family=[_BOLD, "DejaVu Sans"], fontsize=15, va="top")
-    fig.text(0.015, top - 0.34 / fig.get_figheight(), shorten(caption, 120), color=MUTED, va="top")
 
 
 def _swarm(ax: Any, shap: Doubles, value: NDArray[np.float32], y: float, colours: Any) -> None:
@@ -207,13 +140,14 @@ def _bars(ax: Any, start: float, end: float, parts: list[float]) -> None:
     ax.axvline(0, color=LINE, linewidth=1, zorder=0)
 
 
-def _step_labels(ax: Any, steps: list[tuple[str, str, float]]) -> None:
+def _step_labels(ax: Any, steps: list[tuple[str, str, float]], begins: str) -> None:
     """Feature names with their reason below, left of the bars."""
     place = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
-    ends = (("Start", "before any feature is known"), ("Prediction", "of the XGBoost member"))
+    ends = (("Start", f"{begins}, before any feature is known"), ("Prediction", "of the XGBoost member"))
     labels = [ends[0], *((name, why) for name, why, _ in steps), ends[1]]
     for i, (name, why) in enumerate(labels):
-        y = len(labels) - 1 - i
-        ax.text(-0.02, y + (0.15 if why else 0), shorten(name, 40), fontsize=10, **place)
-        brief = textwrap.shorten(why, 56, placeholder="…")
-        ax.text(-0.02, y - 0.2, brief, fontsize=8, color=MUTED, **place)
+        lines = textwrap.wrap(textwrap.shorten(why, 2 * _NOTE - 8, placeholder=" …"), _NOTE)
+        y = len(labels) - 1 - i + 0.13 * len(lines)
+        ax.text(-0.02, y, shorten(name, 40), fontsize=10, **place)
+        for number, line in enumerate(lines):
+            ax.text(-0.02, y - 0.28 - 0.22 * number, line, fontsize=8, color=MUTED, **place)

@@ -7,7 +7,7 @@ exact (the parts add up), does not depend on the order of the features, and keep
 the SHAP values.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ Doubles = NDArray[np.float64]
 
 TOLERANCE: Final = 1e-4
 BASE: Final = "base"
+_BEGINS: Final[Mapping[Transform, str]] = {"log": "its usual level", "count": "an average forecast"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class UnitExplanation:
     """[n, F] units that each feature adds or takes."""
     prediction: Doubles
     """[n] what the XGBoost member says; transform `log` can go below 0 here, the served value is cut at 0."""
+    begins: str
+    """What the start is, in words."""
 
 
 def explain(booster: Any, X: Floats, feature_names: Sequence[str]) -> Explanation:
@@ -98,4 +101,4 @@ def to_units(explanation: Explanation, transform: Transform) -> UnitExplanation:
     slope = np.where(small, 1 + change / 2, np.expm1(change) / np.where(small, 1, change))
     parts = explanation.values * (scale * slope)[:, None]
     start = scale - (1.0 if transform == "log" else 0.0)
-    return UnitExplanation(start, parts, start + parts.sum(axis=1))
+    return UnitExplanation(start, parts, start + parts.sum(axis=1), _BEGINS[transform])

@@ -2,16 +2,13 @@
 
 import calendar
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
 from shelfops_pipeline.contracts.features import Feature
-from shelfops_pipeline.explain.shap_values import UnitExplanation
 
-TOP: Final = 4
 Categories = Mapping[str, Sequence[str]]
 _LOG: Final = "log1p(units per period)"
 _STATIC: Final = "static_"
@@ -48,51 +45,18 @@ def reasons(
     return sorted(found, key=lambda reason: -abs(reason.units))
 
 
-def themes(
-    parts: Sequence[float],
-    data: Sequence[float],
-    features: Sequence[Feature],
-    categories: Categories | None = None,
-) -> list[Reason]:
-    """The same, with features that tell one story summed: many windows over past sales are one reason.
-
-    SHAP values are additive, so the sum of a theme is its contribution.
-    """
-    alone = reasons(parts, data, features, categories)
-    lead = {r.feature: r.because for r in alone}
-    sums: dict[str, float] = {}
-    for reason in alone:
-        theme = theme_of(reason.feature)
-        sums[theme] = sums.get(theme, 0.0) + reason.units
-    said = {theme: lead.get(_LEADS.get(theme, theme)) or _THEMES.get(theme, theme) for theme in sums}
-    return sorted((Reason(t, u, said[t]) for t, u in sums.items()), key=lambda reason: -abs(reason.units))
-
-
-def theme_of(feature: str) -> str:
-    """The theme of a feature; a feature without one is its own."""
-    return next((theme for theme, pattern in _PATTERNS.items() if pattern.match(feature)), feature)
-
-
-def describe(
-    units: UnitExplanation,
-    row: int,
-    data: Sequence[float],
-    features: Sequence[Feature],
-    categories: Categories | None = None,
-    top: int = TOP,
+def sentence(
+    prediction: float, start: float, begins: str, told: Sequence[Reason], rest: float = 0.0, about: str = ""
 ) -> str:
-    """A sentence on one row: the prediction, where it starts, the `top` reasons, the rest in one number."""
-    ordered = themes(list(units.parts[row]), data, features, categories)
-    told = [r for r in ordered[:top] if amount(r.units) != "0"]
-    rest = sum(r.units for r in ordered) - sum(r.units for r in told)
-    said = [f"{signed(r.units)} because {r.because}" for r in told]
+    """The prediction, where it starts, the reasons, the rest in one number; `about` says of which periods it speaks.
+
+    `start`, the units of `told`, and `rest` add up to `prediction`; what rounds to nothing is not said.
+    """
+    said = [f"{signed(r.units)} because {r.because}" for r in told if amount(r.units) != "0"]
     if amount(rest) != "0":
         said.append(f"{signed(rest)} from everything else")
-    if units.prediction[row] < 0:
-        said.append("cut at 0, because demand is never below")
-    total = max(float(units.prediction[row]), 0.0)
-    start = f"it starts from {amount(float(units.start[row]))}"
-    return f"Expected {amount(total)} units: {start}, then {', '.join(said) if said else 'nothing moves it'}."
+    steps = ", ".join(said) if said else "nothing moves it"
+    return f"Expected {amount(prediction)} units{about}: it starts from {amount(start)}, {begins}, then {steps}."
 
 
 def because(feature: Feature, value: float, categories: Categories | None = None) -> str:
@@ -122,33 +86,6 @@ def _category(name: str, value: float, categories: Categories | None) -> str:
     return known[int(value)] if 0 <= int(value) < len(known) else f"number {int(value)}"
 
 
-_THEMES: Final[Mapping[str, str]] = {
-    "sales history": "of its own sales history",
-    "similar items": "of how similar items and the store sell",
-    "price": "of the price",
-    "promo": "of promotions nearby",
-    "holiday": "of holidays nearby",
-    "closures": "of closures nearby",
-    "time of year": "of the time of year",
-    "store and item": "of which store and item it is",
-}
-_LEADS: Final[Mapping[str, str]] = {"price": "price_to_mean"}
-"""The feature that speaks for its theme, where it is not the one of that name."""
-_PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {  # the first that matches; a theme named like a feature speaks as it
-    "similar items": re.compile(r"(store|item|category)_(level|trend|seasonal)|like_"),
-    "sales history": re.compile(
-        r"level_|promo_level_|regular_level_|seasonal_|ewm$|trend_|std_|zero_share_|max_|min_|q\d+_|last$|last_year"
-        r"|base$|adi$|cv2$|periods_since_sale$|history$|stockout_share_"
-    ),
-    "promo": re.compile(r"promo($|_)|since_promo|until_promo$"),
-    "holiday": re.compile(r"holiday$|(since|until)_holiday$|holiday_days$"),
-    "price": re.compile(r"price($|_)|since_price_change$|discount_depth$"),
-    "closures": re.compile(r"closed_|(since|until)_closed$|since_reopening$"),
-    "time of year": re.compile(r"month$|day_of_year$"),
-    "store and item": re.compile(_STATIC),
-}
-
-
 def _with_unit(feature: Feature, value: float) -> str:
     if feature.unit == _LOG:
         if feature.name.startswith("std"):
@@ -163,7 +100,9 @@ def _with_unit(feature: Feature, value: float) -> str:
         return f"{amount(value)} units"
     if feature.unit in ("share", "flag"):
         return f"{100 * value:.0f} %"
-    plain = feature.unit in ("ratio", "code", "currency") or feature.name.endswith(feature.unit)
+    plain = (
+        feature.unit in ("ratio", "code", "currency") or feature.unit in feature.name
+    )  # a covariate's unit is its name
     return amount(value) if plain else f"{amount(value)} {feature.unit}"
 
 

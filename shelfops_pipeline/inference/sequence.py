@@ -15,16 +15,28 @@ from shelfops_pipeline.inference.state import SeriesState
 Floats = NDArray[np.float32]
 Scales = dict[str, tuple[float, float]]
 
-_CALENDAR = 5
+_CALENDAR = ("week_sin", "week_cos", "year_sin", "year_cos", "ahead")
 _DISTANCES = ("since_", "until_")
 _MOST_GROWTH = 0.7  # log units: a count is forecast within a factor of two of the reference (measured on m5)
 _CLIP = 8.0  # standard deviations; keeps one absurd input from saturating the network
 
 
+def encoder_names(spec: TierSpec) -> tuple[str, ...]:
+    """The inputs of each past period, in order."""
+    return ("demand", "observed", *spec.channels)
+
+
+@cache
+def decoder_names(spec: TierSpec) -> tuple[str, ...]:
+    """The inputs of each target period, in the order of `decoder_inputs`."""
+    levels = ("base", *(f"seasonal_mean_{w}" for w in spec.seasonal_windows))
+    levels += ("last_year_week",) if spec.last_year else ()
+    return (*_CALENDAR, *levels, *spec.channels, *(f.name for f in _bounded_targets(spec)))
+
+
 def decoder_width(spec: TierSpec) -> int:
     """Number of decoder inputs per target period."""
-    levels = 1 + len(spec.seasonal_windows) + (1 if spec.last_year else 0)
-    return _CALENDAR + levels + len(spec.channels) + len(_bounded_targets(spec))
+    return len(decoder_names(spec))
 
 
 @cache

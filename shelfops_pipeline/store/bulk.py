@@ -68,11 +68,19 @@ def replace_series(connection: Connection, table: str, data: "pa.Table") -> int:
     Runs in the caller's transaction. Other series of the release stay, so shards can be published one by one,
     and again. Raises DataError when two rows have the same key, or a required value is missing.
     """
-    cursor = driver(connection).cursor()
     if not data.num_rows:
         return 0
+    delete_series(connection, table, data)
+    # In key order the index grows at its right edge: 1.4 times as fast.
+    order = [name for name in (STORE_ID, ITEM_ID, DATE) if name in data.column_names]
+    _copy(driver(connection).cursor(), table, data.sort_by([(name, "ascending") for name in order]))
+    return int(data.num_rows)
+
+
+def delete_series(connection: Connection, table: str, data: "pa.Table") -> None:
+    """Delete the rows of every (release, store, item) in `data`, in the caller's transaction."""
     keys = data.select([RELEASE, STORE_ID, ITEM_ID]).group_by([RELEASE, STORE_ID, ITEM_ID]).aggregate([])
-    cursor.execute(
+    driver(connection).execute(
         sql.SQL(
             "DELETE FROM {} AS t"
             " USING unnest(%s::text[], %s::text[], %s::text[]) AS k (release, store_id, item_id)"
@@ -80,10 +88,6 @@ def replace_series(connection: Connection, table: str, data: "pa.Table") -> int:
         ).format(sql.Identifier(table)),
         [keys.column(name).to_pylist() for name in (RELEASE, STORE_ID, ITEM_ID)],
     )
-    # In key order the index grows at its right edge: 1.4 times as fast.
-    order = [name for name in (STORE_ID, ITEM_ID, DATE) if name in data.column_names]
-    _copy(cursor, table, data.sort_by([(name, "ascending") for name in order]))
-    return int(data.num_rows)
 
 
 def _copy(cursor: "psycopg.Cursor[Any]", table: str, data: "pa.Table") -> None:

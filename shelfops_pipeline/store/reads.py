@@ -9,6 +9,7 @@ from sqlalchemy import ARRAY, Engine, Text, column, func, literal, select
 from shelfops_pipeline.contracts.columns import ITEM_ID, STORE_ID
 from shelfops_pipeline.store import tables
 from shelfops_pipeline.store.records import (
+    ForecastExplanation,
     ForecastRow,
     OnlineFeatures,
     OpenAlert,
@@ -17,6 +18,7 @@ from shelfops_pipeline.store.records import (
 from shelfops_pipeline.store.tables import (
     AlertStatus,
     demand_forecasts,
+    forecast_explanations,
     releases,
     stock_alerts,
 )
@@ -24,6 +26,7 @@ from shelfops_pipeline.store.tables import (
 SeriesKey = tuple[str, str]
 
 features = tables.online_features  # the function below has the table's name
+_EXPLANATION_COLUMNS: Final = tuple(forecast_explanations.c[name] for name in ForecastExplanation._fields)
 _FORECAST_COLUMNS: Final = tuple(demand_forecasts.c[name] for name in ForecastRow._fields)
 
 
@@ -50,6 +53,21 @@ def series_forecast(engine: Engine, release: str, store_id: str, item_id: str) -
     )
     with engine.connect() as connection:
         return [ForecastRow(*row) for row in connection.execute(statement)]
+
+
+def series_explanations(engine: Engine, release: str, store_id: str, item_id: str) -> list[ForecastExplanation]:
+    """Why the series' forecast is what it is: over all explained periods first, then by date.
+
+    Empty for a series that the release does not have, or whose forecasts are not explained yet.
+    """
+    table = forecast_explanations.c
+    statement = (
+        select(*_EXPLANATION_COLUMNS)
+        .where(table.release == release, table.store_id == store_id, table.item_id == item_id)
+        .order_by(table.periods.desc(), table.date)
+    )
+    with engine.connect() as connection:
+        return [ForecastExplanation(*row) for row in connection.execute(statement)]
 
 
 def online_features(engine: Engine, release: str, keys: Sequence[SeriesKey]) -> dict[SeriesKey, OnlineFeatures]:

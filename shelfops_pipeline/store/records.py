@@ -35,6 +35,24 @@ class ForecastRow(NamedTuple):
     q95: float
 
 
+class ForecastExplanation(NamedTuple):
+    """Why one series' expected demand is what it is, in one period or summed over `periods` of them from `date` on.
+
+    `start` plus the `units` of the reasons is `prediction`, the served mean (their sum, where `periods` is above 1);
+    `start` is None and there are no reasons where the store is closed. `member` is the model that was explained; what
+    the served mean has beyond it is among the reasons. A reason has `theme`, `units` and `words`.
+    """
+
+    date: date
+    periods: int
+    model_version: str
+    member: str
+    start: float | None
+    prediction: float
+    sentence: str
+    reasons: list[dict[str, Any]]
+
+
 class OnlineFeatures(NamedTuple):
     """What the model needs to know of one series; `values` is flat float32, laid out as the manifest says."""
 

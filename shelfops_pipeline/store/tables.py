@@ -16,6 +16,7 @@ from sqlalchemy import (
     Double,
     Identity,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
@@ -60,6 +61,12 @@ PERIOD: Final = "period"
 """The day, or the Monday, under which a row is counted: the retailer's grain."""
 SUPPLIER_ID: Final = "supplier_id"
 ATTRIBUTES: Final = "attributes"
+PERIODS: Final = "periods"
+MEMBER: Final = "member"
+START: Final = "start"
+PREDICTION: Final = "prediction"
+SENTENCE: Final = "sentence"
+REASONS: Final = "reasons"
 PAGES_PER_RANGE: Final = 16
 PERIOD_COUNTS: Final = ("rows", "accepted", "returns", "quarantined", "late", "corrected", "withdrawn")
 
@@ -118,6 +125,24 @@ online_features = Table(
     Column(ORIGIN, Date, nullable=False),
     Column(PAYLOAD, LargeBinary, nullable=False, comment="float32, little-endian; laid out as the manifest says"),
     PrimaryKeyConstraint(RELEASE, STORE_ID, ITEM_ID),
+)
+
+# `periods` is 1 for one period, or the number of explained periods for their sum; `date` is the first.
+forecast_explanations = Table(
+    "forecast_explanations",
+    metadata,
+    _id(RELEASE),
+    _id(STORE_ID),
+    _id(ITEM_ID),
+    Column(DATE, Date, nullable=False),
+    Column(PERIODS, Integer, nullable=False),
+    Column(MODEL_VERSION, Text, nullable=False),
+    Column(MEMBER, Text, nullable=False),
+    Column(START, REAL),
+    Column(PREDICTION, REAL, nullable=False),
+    Column(SENTENCE, Text, nullable=False),
+    Column(REASONS, JSONB, nullable=False),
+    PrimaryKeyConstraint(RELEASE, STORE_ID, ITEM_ID, DATE, PERIODS),
 )
 
 stock_alerts = Table(

@@ -12,33 +12,58 @@ from typing import Any, Final
 from sqlalchemy import Engine, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 
-from shelfops_pipeline.contracts.columns import FORECAST_COLUMNS, ITEM_ID, KIND, ORIGIN, STORE_ID
-from shelfops_pipeline.store.bulk import Columns, arrow_table, as_bytea, replace_series
-from shelfops_pipeline.store.jsonb import clean
+from shelfops_pipeline.contracts.columns import DATE, FORECAST_COLUMNS, ITEM_ID, KIND, ORIGIN, STORE_ID
+from shelfops_pipeline.store.bulk import Columns, arrow_table, as_bytea, delete_series, replace_series
+from shelfops_pipeline.store.jsonb import clean, storable
 from shelfops_pipeline.store.records import Alert
 from shelfops_pipeline.store.tables import (
+    MEMBER,
     MODEL_VERSION,
     PAYLOAD,
+    PERIODS,
+    PREDICTION,
+    REASONS,
     RELEASE,
+    SENTENCE,
+    START,
     demand_forecasts,
+    forecast_explanations,
     online_features,
     releases,
     stock_alerts,
 )
 
 _ALERT_SPACE: Final = uuid.UUID("5d1a9c52-4f0b-5b8e-9a53-6a1c6a3f2f10")
-_PRUNED: Final = (demand_forecasts, online_features, stock_alerts, releases)
+_PRUNED: Final = (demand_forecasts, forecast_explanations, online_features, stock_alerts, releases)
 
 
 def publish_forecasts(engine: Engine, release: str, columns: Columns) -> int:
     """Write forecasts for the series in `columns`, replacing what the release had for them; returns the rows.
+
+    Explanations of the replaced forecasts go with them: none outlives the forecast that it explains.
 
     `columns`: `contracts.columns.FORECAST_COLUMNS` and `model_version`, as arrays or lists of one length (a
     string stands for a constant column). Raises DataError for missing columns or values, or duplicate keys.
     """
     data = arrow_table(columns, (*FORECAST_COLUMNS, MODEL_VERSION), release)
     with engine.begin() as connection:
+        delete_series(connection, forecast_explanations.name, data)
         return replace_series(connection, demand_forecasts.name, data)
+
+
+def publish_explanations(engine: Engine, release: str, columns: Columns) -> int:
+    """Write explanations for the series in `columns`, replacing what the release had for them; returns the rows.
+
+    `columns`: store_id, item_id, date, periods, model_version, member, start (None where there is none), prediction,
+    sentence, and reasons as lists of mappings. Raises DataError for missing columns or values, or duplicate keys.
+    """
+    texts = {SENTENCE: [storable(text) for text in columns[SENTENCE]]} if SENTENCE in columns else {}
+    if REASONS in columns:
+        texts[REASONS] = [json.dumps([clean(r) for r in row], ensure_ascii=False) for row in columns[REASONS]]
+    names = (STORE_ID, ITEM_ID, DATE, PERIODS, MODEL_VERSION, MEMBER, START, PREDICTION, SENTENCE, REASONS)
+    data = arrow_table({**columns, **texts}, names, release)
+    with engine.begin() as connection:
+        return replace_series(connection, forecast_explanations.name, data)
 
 
 def publish_online_features(engine: Engine, release: str, columns: Columns) -> int:

@@ -24,7 +24,7 @@ EXPECTED = {
     "models": {"cold_start_xgboost", "cold_start_lstm", "production_xgboost", "production_lstm"},
     "evaluation": {"backtest"},
     "lifecycle": {"model_candidates", "champion", "model_card", "experiment_run"},
-    "explain": {"shap_summary", "feature_importance", "shap_local"},
+    "explain": {"shap_summary", "feature_importance", "shap_local", "lstm_attribution"},
     "reports": {
         "forecast_vs_actual",
         "feature_importance_chart",
@@ -40,7 +40,7 @@ EXPECTED = {
         "eda_missingness",
         "backtest_report",
     },
-    "serving": {"online_features", "demand_forecasts"},
+    "serving": {"online_features", "demand_forecasts", "forecast_explanations"},
     "replenishment": {"stock_alerts"},
 }
 

@@ -19,9 +19,10 @@ from shelfops_pipeline.contracts.decision import GateDecision
 from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.models.bundle import verify
 from shelfops_pipeline.store.ingested import period_records
-from shelfops_pipeline.store.reads import latest_release, series_forecast
+from shelfops_pipeline.store.reads import latest_release, series_explanations, series_forecast
 from shelfops_pipeline.store.tables import (
     demand_forecasts,
+    forecast_explanations,
     inventory,
     items,
     online_features,
@@ -109,7 +110,8 @@ def test_the_champion_pair_is_complete_and_verified(graph: Graph) -> None:
         folder = graph.settings.models / version
         manifest = verify(folder)
         assert manifest.horizon == HORIZON
-        for name in ("xgboost.onnx", "lstm.onnx", "model_card.md", "shap_summary.png", "feature_importance.json"):
+        explained = ("shap_summary.png", "feature_importance.json", "lstm_importance.json", "lstm_attribution.png")
+        for name in ("xgboost.onnx", "lstm.onnx", "model_card.md", *explained):
             assert (folder / name).stat().st_size > 0, name
         assert len(list(folder.glob("shap_local_*.png"))) == 5
 
@@ -164,6 +166,26 @@ def test_the_release_is_named_and_readable_by_series(graph: Graph) -> None:
     with graph.engine.connect() as connection:
         count = connection.scalar(select(func.count()).select_from(online_features))
     assert count == panel.n_series
+
+
+def test_every_served_forecast_is_explained_in_units_that_add_up_to_it(graph: Graph) -> None:
+    release, panel = latest_release(graph.engine, "simulated"), graph.panel
+    assert release is not None
+    with graph.engine.connect() as connection:
+        table = forecast_explanations
+        rows = connection.execute(select(table).where(table.c.release == release.release)).mappings().all()
+    assert len(rows) == panel.n_series * (HORIZON + 1)  # each period, and all of them
+    for row in rows:
+        if row["start"] is not None:
+            told = row["start"] + sum(reason["units"] for reason in row["reasons"])
+            assert told == pytest.approx(row["prediction"], abs=1e-3, rel=1e-5)
+    for store, item in list(zip(panel.store_ids, panel.item_ids, strict=True))[:: panel.n_series // 5]:
+        over, *daily = series_explanations(graph.engine, release.release, store, item)
+        served = series_forecast(graph.engine, release.release, store, item)
+        assert [(d.date, d.model_version) for d in daily] == [(f.date, f.model_version) for f in served]
+        assert [d.prediction for d in daily] == pytest.approx([f.mean for f in served])
+        assert over.prediction == pytest.approx(sum(f.mean for f in served), rel=1e-5)
+        assert over.sentence.startswith("Expected ")
 
 
 def test_stock_alerts_name_a_known_kind_and_an_order(graph: Graph) -> None:

@@ -21,6 +21,8 @@ MODULES = (
     "explain.plots",
     "explain.importance",
     "explain.words",
+    "explain.publish",
+    "explain.version",
     "explain.sample",
     "tracking.track",
     "lifecycle.card",

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shelfops_pipeline.explain.canvas import save_figure
 from shelfops_pipeline.explain.importance import feature_importance, read_importance, write_importance
-from shelfops_pipeline.explain.plots import beeswarm, save_figure, waterfall
+from shelfops_pipeline.explain.plots import beeswarm, waterfall
 from shelfops_pipeline.explain.sample import representatives
 from shelfops_pipeline.explain.shap_values import explain, to_units
 

@@ -11,7 +11,8 @@ from shelfops_pipeline.contracts.columns import Grain, Tier
 from shelfops_pipeline.contracts.features import Feature, feature_list
 from shelfops_pipeline.contracts.spec import tier_spec
 from shelfops_pipeline.explain.shap_values import UnitExplanation, explain, to_units
-from shelfops_pipeline.explain.words import amount, because, describe, reasons, signed, theme_of, themes
+from shelfops_pipeline.explain.themes import Themes, describe, theme_of, themes
+from shelfops_pipeline.explain.words import amount, because, reasons, signed
 
 CATEGORIES = {"store_id": ("north", "south", "west"), "item_id": ("milk",)}
 
@@ -85,12 +86,54 @@ def test_every_feature_of_both_tiers_can_be_said(log: bool, grain: Grain) -> Non
 
 
 def test_a_negative_prediction_is_cut_and_said() -> None:
-    units = UnitExplanation(np.array([0.5]), np.array([[-0.9]]), np.array([-0.4]))
+    units = UnitExplanation(np.array([0.5]), np.array([[-0.9]]), np.array([-0.4]), "its own usual level")
     text = describe(units, 0, [1.0], [feature("weekday")])
-    assert text.startswith("Expected 0 units")
-    assert "cut at 0" in text
+    assert text == (
+        "Expected 0 units: it starts from 0.5, its own usual level, then −0.9 because it is Tuesday, "
+        "+0.4 because demand is never below 0."
+    )
 
 
 def test_amounts_have_a_sensible_number_of_digits() -> None:
     assert [amount(v) for v in (1234.5, 12.34, 3.14, 0.123, 0.0, -0.001)] == ["1,234", "12", "3.1", "0.12", "0", "0"]
     assert [signed(v) for v in (3.0, -3.0, 0.001)] == ["+3", "−3", "0"]
+
+
+def test_the_day_before_a_holiday_speaks_of_it_and_a_plain_day_does_not() -> None:
+    features = [feature("holiday"), feature("until_holiday"), feature("weekday")]
+    parts, data = (
+        np.array([[0.1, 5.0, 1.0], [4.0, 0.5, 1.0], [-2.0, 0.1, 1.0]]),
+        np.array([[0, 1, 0], [1, 0, 0], [0, 9, 0]]),
+    )
+    found = Themes.among(features)
+    assert found.words(0, found.by_cell(parts), data).tolist() == [
+        "of holidays nearby",
+        "of the holiday",
+        "there is no holiday",
+    ]
+
+
+def test_themes_of_many_rows_are_those_of_each_row(case: Any) -> None:
+    rows = case.X[:30]
+    units = to_units(explain(case.booster, rows, case.names), case.transform)
+    found = Themes.among(case.features, CATEGORIES)
+    cells = found.by_cell(units.parts)
+    sums = found.sums(cells)
+    said = [found.words(t, cells, rows) for t in range(len(found.names))]
+    for i in range(len(rows)):
+        alone = {r.feature: r for r in themes(list(units.parts[i]), list(rows[i]), case.features, CATEGORIES)}
+        for t, name in enumerate(found.names):
+            assert alone[name].units == pytest.approx(sums[i, t])
+            assert alone[name].because == said[t][i]
+
+
+@pytest.mark.parametrize("grain", Grain)
+def test_a_sum_over_periods_speaks_of_no_single_day(grain: Grain) -> None:
+    channels = ("open", "on_promotion", "price", "holiday", "temperature")
+    spec = tier_spec(Tier.PRODUCTION, grain, 28, 800, channels, ("oil",), ("store_id", "category"))
+    found = Themes.among(feature_list(spec, log=True))
+    said = {name: found.words_over_periods(t) for t, name in enumerate(found.names)}
+    assert said["promo"] == "of when it is on promotion"
+    assert said["sales history"] == "of its own sales history"
+    assert said["cov_temperature"] == "of the temperature at the target"
+    assert all(text.startswith("of ") for text in said.values())

@@ -71,10 +71,11 @@ def test_partitioning_is_as_declared(warehouse: Engine) -> None:
 
 def test_data_of_the_first_version_survive_and_old_rows_get_a_fingerprint(postgres_url: str) -> None:
     engine = open_engine(postgres_url)
-    migrate(engine, "0001")
+    migrate(engine)
     columns = {name: np.ones(2, np.float32) for name in FORECAST_COLUMNS} | {"model_version": "v1", "item_id": "milk"}
     columns |= {STORE_ID: np.array(["s1", "s2"]), "date": np.full(2, np.datetime64("2025-03-01"))}
     writes.publish_forecasts(engine, "r1", columns)
+    downgrade(engine, "0001")
     with engine.begin() as connection:
         for line in (1, 2, None):
             insert = """INSERT INTO quarantined_transactions (dataset, partition_key, source, line, reason, row)

@@ -50,6 +50,7 @@ def test_the_role_of_the_api_reads_what_is_published(reader: Engine) -> None:
     assert len(reads.series_forecast(reader, "r1", "s1", "milk")) == 1
     assert set(reads.online_features(reader, "r1", [("s1", "milk")])) == {("s1", "milk")}
     assert reads.open_alerts(reader, "r1") == []
+    assert reads.series_explanations(reader, "r1", "s1", "milk") == []
     assert operational_alerts_of(reader, SHOP) == []
 
 
