@@ -36,7 +36,7 @@ def eda(retailer: Retailer, panel: Panel):  # type: ignore[no-untyped-def]
 
 @dg.multi_asset(
     group_name="reports",
-    deps=["feature_importance", "model_card", "shap_summary", "shap_local", *PICTURES],
+    deps=["feature_importance", "model_card", "shap_summary", "shap_local", "lstm_attribution", *PICTURES],
     outs={
         name: dg.AssetOut(description=text, dagster_type=dg.Nothing, owners=OWNERS, kinds={"plotly"})
         for name, text in CHARTS.items()

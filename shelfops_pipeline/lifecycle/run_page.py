@@ -15,7 +15,7 @@ import pandas as pd
 
 from shelfops_pipeline.charts.index import INDEX, Link, RunPage, Verdict, render_index, small_copy
 from shelfops_pipeline.charts.write import copy_pages
-from shelfops_pipeline.contracts.bundle import BACKTEST_METRICS, MODEL_CARD, SHAP_SUMMARY, Manifest
+from shelfops_pipeline.contracts.bundle import BACKTEST_METRICS, LSTM_ATTRIBUTION, MODEL_CARD, SHAP_SUMMARY, Manifest
 from shelfops_pipeline.contracts.columns import METRIC, MODEL, ORIGIN, TIER, VALUE, Tier
 from shelfops_pipeline.errors import BundleError
 from shelfops_pipeline.lifecycle.files import write_atomically, write_json
@@ -115,10 +115,10 @@ def _pictures(folder: Path) -> list[Link]:
 
 
 def _explanations(version: Path, folder: Path) -> list[Link]:
-    """The SHAP pictures of a version, which stay in its own folder."""
-    found = [version / SHAP_SUMMARY, *sorted(version.glob(f"{_LOCAL}*.png"))]
+    """The pictures that explain a version, which stay in its own folder."""
+    found = [version / SHAP_SUMMARY, version / LSTM_ATTRIBUTION, *sorted(version.glob(f"{_LOCAL}*.png"))]
     names = {p: p.stem.removeprefix(_LOCAL).replace("_", " ").capitalize() for p in found}
-    names[version / SHAP_SUMMARY] = "All features"
+    names |= {version / SHAP_SUMMARY: "All features", version / LSTM_ATTRIBUTION: "The LSTM"}
     return [Link(names[p], os.path.relpath(p, folder), small_copy(p)) for p in found if p.is_file()]
 
 
