@@ -7,6 +7,7 @@ from shelfops_pipeline.defs import (
     feed,
     ingestion,
     lifecycle,
+    monitoring,
     panel,
     reports,
     scoring,
@@ -19,6 +20,7 @@ from shelfops_pipeline.defs.automation import carry_forward
 from shelfops_pipeline.defs.failures import run_failures, run_recoveries
 from shelfops_pipeline.defs.feed import feed_gap
 from shelfops_pipeline.defs.jobs import ingest, maintenance, publish, refresh, score, sync, train, validate_again
+from shelfops_pipeline.defs.monitoring import drift
 from shelfops_pipeline.defs.partitions import EXECUTOR
 from shelfops_pipeline.defs.resources import resources
 from shelfops_pipeline.defs.schedules import daily_sync, monthly_backtest, nightly_maintenance, weekly_retrain
@@ -29,10 +31,10 @@ from shelfops_pipeline.defs.tracking import replay_tracking, sync_tracking
 @dg.definitions
 def defs() -> dg.Definitions:
     """Assets, jobs, schedules and resources of this retailer."""
-    modules = [ingestion, warehousing, panel, training, lifecycle, reports, scoring, tracking, serving]
+    modules = [ingestion, warehousing, panel, training, lifecycle, reports, scoring, tracking, serving, monitoring]
     return dg.Definitions(
         assets=dg.load_assets_from_modules(modules),
-        asset_checks=dg.load_asset_checks_from_modules([checks, feed]),
+        asset_checks=dg.load_asset_checks_from_modules([checks, feed, monitoring]),
         jobs=[ingest, validate_again, train, score, sync, refresh, publish, maintenance, sync_tracking],
         schedules=[daily_sync, weekly_retrain, monthly_backtest, nightly_maintenance],
         sensors=[
@@ -40,6 +42,7 @@ def defs() -> dg.Definitions:
             feed_gap,
             carry_forward,
             champion_changed,
+            drift,
             retrain_requests,
             run_failures,
             run_recoveries,

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     effort: float = Field(1.0, gt=0, le=4, description="Training size relative to the default; less is faster")
     lookback: int = Field(7, ge=0, description="Periods before the last one ingested that are read again for late rows")
     max_quarantined_share: float = Field(0.05, ge=0, le=1, description="A larger share of bad rows fails the partition")
+    issued_origins: int = Field(
+        56, ge=2, description="Origins whose issued forecasts are kept, to be scored as demand comes in"
+    )
     service_level: float = Field(0.95, gt=0.5, lt=1, description="Target probability of no stockout per order cycle")
     simulated_live: bool = Field(False, description="Let the simulated retailer trade one more day with every ingest")
     simulated_stores: int = Field(10, ge=1, description="Stores of the simulated retailer")

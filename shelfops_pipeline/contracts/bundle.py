@@ -33,6 +33,8 @@ SHAP_SUMMARY: Final = "shap_summary.png"
 FEATURE_IMPORTANCE: Final = "feature_importance.json"
 LSTM_IMPORTANCE: Final = "lstm_importance.json"
 LSTM_ATTRIBUTION: Final = "lstm_attribution.png"
+REFERENCE: Final = "reference.json"
+"""What drift is measured from; bundles of older releases have none."""
 SERVED_FILES: Final = (CALIBRATION, XGBOOST_ONNX, LSTM_ONNX)
 
 Transform = Literal["log", "count"]

@@ -56,6 +56,11 @@ _DAILY: Final = {"short": 7, "month": 28, "lead_in": 28, "season": 7, "year": 36
 _WEEKLY: Final = {"short": 2, "month": 4, "lead_in": 8, "season": 1, "year": 52}
 
 
+def short_window(grain: Grain) -> int:
+    """The short window: one week, or two weekly periods."""
+    return (_DAILY if grain is Grain.DAY else _WEEKLY)["short"]
+
+
 def tier_spec(
     tier: Tier,
     grain: Grain,

@@ -54,6 +54,11 @@ class ArtifactRoot:
         """Is there such a file?"""
         return bool(self._fs.exists(self._at(path)))
 
+    def remove(self, path: str) -> None:
+        """Delete one file; nothing happens where there is none."""
+        if self.exists(path):
+            self._fs.rm_file(self._at(path))
+
     def names(self, folder: str) -> frozenset[str]:
         """Names of the files in a folder; empty where there is none."""
         at = self._at(folder)

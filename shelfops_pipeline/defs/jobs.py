@@ -11,7 +11,8 @@ from shelfops_pipeline.store.partitions import maintain
 INGESTED: Final = dg.AssetSelection.groups("ingestion", "warehouse")
 PANEL: Final = dg.AssetSelection.assets("training_data", "panel")
 SERVED: Final = dg.AssetSelection.groups("serving", "replenishment")
-FORECAST: Final = PANEL | SERVED
+MONITORED: Final = dg.AssetSelection.groups("monitoring")
+FORECAST: Final = PANEL | SERVED | MONITORED
 SCORED: Final = dg.AssetSelection.assets("backtest_report")
 
 ingest = dg.define_asset_job(
@@ -25,7 +26,7 @@ validate_again = dg.define_asset_job(
 train = dg.define_asset_job(
     "train",
     dg.AssetSelection.all() - INGESTED - SCORED,
-    description="Panel, features, models, backtest, gate, explanations, charts, card, forecasts.",
+    description="Panel, features, models, backtest, gate, explanations, charts, card, forecasts, scores, drift.",
 )
 score = dg.define_asset_job(
     "backtest_recipes",  # the asset has the shorter name, and Dagster allows it once
@@ -34,13 +35,19 @@ score = dg.define_asset_job(
     "Registers and promotes nothing.",
 )
 sync = dg.define_asset_job(
-    "sync", INGESTED | FORECAST, description="Ingest the chosen periods, then new forecasts and alerts from them."
+    "sync",
+    INGESTED | FORECAST,
+    description="Ingest the chosen periods, then new forecasts and alerts; scores of earlier ones, and drift.",
 )
 refresh = dg.define_asset_job(
-    "refresh", FORECAST, description="New forecasts by the present champion, from what was ingested."
+    "refresh",
+    FORECAST,
+    description="New forecasts by the present champion, from what was ingested; scores of earlier ones, and drift.",
 )
 publish = dg.define_asset_job(
-    "publish", SERVED, description="Forecasts and alerts by another champion, from the panel as it is."
+    "publish",
+    SERVED | MONITORED,
+    description="Forecasts and alerts by another champion, from the panel as it is, and what is watched of it.",
 )
 
 

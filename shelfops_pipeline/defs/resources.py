@@ -10,9 +10,11 @@ from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.data.source import Source
 from shelfops_pipeline.data.sources import current_source
+from shelfops_pipeline.defs.artifacts import artifact_root
 from shelfops_pipeline.defs.io_managers import io_managers
 from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.lifecycle.training import TrainingPlan, plan_training
+from shelfops_pipeline.monitoring.archive import Archive
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.engine import open_engine
 from shelfops_pipeline.store.migrate import migrate
@@ -34,6 +36,11 @@ class Retailer(dg.ConfigurableResource):  # type: ignore[type-arg]
     @property
     def registry(self) -> Registry:
         return Registry.of(self.settings)
+
+    @property
+    def archive(self) -> Archive:
+        """Forecasts as they were issued."""
+        return Archive(artifact_root(self.settings), self.settings.issued_origins)
 
     def plan(self, panel: Panel) -> TrainingPlan:
         """What to train on this panel; the same every time it is asked."""

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.data.panel import Panel
@@ -16,7 +17,10 @@ from shelfops_pipeline.defs.types import PredictionInput
 from shelfops_pipeline.explain.publish import publish_explanations
 from shelfops_pipeline.inference.predict import ServedModel, predict_demand
 from shelfops_pipeline.lifecycle.publish import champion_models, publish_alerts, publish_inputs, publish_table
+from shelfops_pipeline.models.bundle import read_manifest
 from shelfops_pipeline.models.serve import ServedPart, ServingInput, forecast_table, serving_inputs
+from shelfops_pipeline.monitoring.issued import Role, issue
+from shelfops_pipeline.store.tables import MODEL_VERSION
 
 OWNERS = ["team:data-science"]
 
@@ -40,6 +44,14 @@ def online_features(retailer: Retailer, warehouse: Warehouse, panel: Panel) -> d
     )
 
 
+def keep_issued(retailer: Retailer, panel: Panel, table: pa.Table, role: Role) -> None:
+    """Keep forecasts as they are issued from the panel's last period, for their scores."""
+    models = retailer.settings.models
+    versions = table.column(MODEL_VERSION).unique().to_pylist()
+    known_until = {v: read_manifest(models / v).training_cutoff for v in versions}
+    retailer.archive.write(issue(table, panel.last_observed, role, panel.grain, known_until))
+
+
 @dg.asset(
     group_name="serving",
     owners=OWNERS,
@@ -60,6 +72,7 @@ def demand_forecasts(
     table = forecast_table(panel, parts, with_version=True)
     with warehouse.engine() as engine:
         release = publish_table(engine, retailer.registry, table)
+    keep_issued(retailer, panel, table, Role.CHAMPION)
     frame = table.to_pandas()
     facts = {"release": release, "from": str(frame[c.DATE].min()), "to": str(frame[c.DATE].max())}
     return dg.MaterializeResult(value=frame, metadata=facts | {"dagster/row_count": len(frame)})

@@ -11,6 +11,7 @@ from shelfops_pipeline.models.bundle import Trained, write_bundle
 from shelfops_pipeline.models.fit import members_of
 from shelfops_pipeline.models.recipe import Recipe
 from shelfops_pipeline.models.serve import origin_state
+from shelfops_pipeline.monitoring.reference import training_reference
 
 
 def register_candidate(
@@ -22,7 +23,9 @@ def register_candidate(
     """
     tier = recipe.spec.tier
     metrics = headline(metrics_table(backtest), tier)
-    trained = Trained(recipe, members_of(panel, recipe, booster, network), backtest.calibrations[tier], metrics)
+    members = members_of(panel, recipe, booster, network)
+    reference = training_reference(panel, members, backtest, tier).model_dump_json()
+    trained = Trained(recipe, members, backtest.calibrations[tier], metrics, reference)
     version = registry.next_version()
     state = origin_state(panel, trained.members, panel.n_observed - 1)
     manifest = write_bundle(registry.models / version, version, panel, trained, state)

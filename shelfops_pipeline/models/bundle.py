@@ -13,6 +13,7 @@ from shelfops_pipeline.contracts.bundle import (
     LSTM_NATIVE,
     LSTM_ONNX,
     MANIFEST,
+    REFERENCE,
     SCHEMA_VERSION,
     XGBOOST_NATIVE,
     XGBOOST_ONNX,
@@ -40,6 +41,8 @@ class Trained:
     members: Members
     calibration: Calibration
     metrics: dict[str, float | None]
+    reference: str | None = None
+    """reference.json: what drift is measured from."""
 
 
 def write_bundle(folder: Path, version: str, panel: Panel, trained: Trained, state: SeriesState) -> Manifest:
@@ -56,7 +59,10 @@ def write_bundle(folder: Path, version: str, panel: Panel, trained: Trained, sta
         export_members(trained.members, draft)
         check_parity(trained.members, draft, state)
         (draft / CALIBRATION).write_text(trained.calibration.to_json())
-        manifest = _manifest(version, panel, trained, {name: sha256(draft / name) for name in _HASHED})
+        if trained.reference is not None:
+            (draft / REFERENCE).write_text(trained.reference)
+        checksums = {name: sha256(draft / name) for name in (*_HASHED, REFERENCE) if (draft / name).is_file()}
+        manifest = _manifest(version, panel, trained, checksums)
         (draft / MANIFEST).write_text(manifest.model_dump_json(indent=2))
         draft.rename(folder)
     except BaseException:

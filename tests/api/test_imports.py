@@ -25,7 +25,7 @@ ML_ONLY = _words(
 # One layer: these may import each other.
 DOMAIN = _words(
     "schemas data gate ingestion onboarding features models evaluation tuning lifecycle tracking explain charts "
-    "replenishment"
+    "monitoring replenishment"
 )
 LEAVES = frozenset({"errors", "shipped"})
 BELOW_INFERENCE = LEAVES | {"contracts"}

@@ -32,6 +32,14 @@ def test_a_file_is_replaced_whole_and_can_be_listed(root: ArtifactRoot) -> None:
         assert stream.read() == b"new"
 
 
+def test_a_file_can_be_removed(root: ArtifactRoot) -> None:
+    for name in ("a", "b"):
+        root.write(f"issued/{name}", lambda stream: stream.write(b"x"))
+    root.remove("issued/a")
+    assert root.names("issued") == {"b"}
+    root.remove("issued/a")
+
+
 def test_a_writer_that_fails_leaves_the_old_file(root: ArtifactRoot) -> None:
     root.write("sales/a", lambda stream: stream.write(b"old"))
 

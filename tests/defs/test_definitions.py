@@ -42,6 +42,7 @@ EXPECTED = {
     },
     "serving": {"online_features", "demand_forecasts", "forecast_explanations"},
     "replenishment": {"stock_alerts"},
+    "monitoring": {"shadow_forecasts", "forecast_scores", "drift_report", "drift_over_time"},
 }
 
 
@@ -126,6 +127,7 @@ def test_what_starts_by_itself_is_explained_and_off_until_somebody_turns_it_on(d
         "new_data",
         "feed_gap",
         "carry_forward",
+        "drift",
         *ON,
     }
     for each in (*schedules, *sensors):
