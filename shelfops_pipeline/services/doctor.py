@@ -144,11 +144,11 @@ def _champion(settings: Settings) -> Check:
     try:
         pointer = ChampionPointer.model_validate_json(file.read_bytes())
     except ValidationError as error:
-        return Check("Champion", False, f"{file}: {error.error_count()} errors", "shelfops models show")
+        return Check("Champion", False, f"{file}: {error.error_count()} errors", "shelfops models verify")
     missing = [version for version in pointer.versions if not (settings.models / version).is_dir()]
     detail = f"{pointer.release}, MAE {pointer.mae:.4g}"
     if missing:
-        return Check("Champion", False, f"{detail}; no directory for {', '.join(missing)}", "shelfops models promote")
+        return Check("Champion", False, f"{detail}; no directory for {', '.join(missing)}", "shelfops models rollback")
     return Check("Champion", True, detail, required=False)
 
 
