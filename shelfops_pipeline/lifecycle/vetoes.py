@@ -19,11 +19,11 @@ class Margins:
     bias: float = 0.05
     """|bias| of the mean up to this share of demand is never a veto"""
     bias_worse: float = 0.02
-    """nor is one larger than the champion's by up to this"""
+    """nor is one larger than the champion's by up to this, or whose change has an interval that holds 0"""
     coverage: float = 0.05
     """the 90 % interval may be off by this share of rows"""
     coverage_worse: float = 0.02
-    """or by this more than the champion's"""
+    """or by this more than the champion's, or by a change whose interval holds 0"""
     group_ratio: float = 1.10
     """MAE of a large store or category over the champion's, if its interval is above 1 too"""
     group: GroupSize = GroupSize(share=0.05, rows=200)  # noqa: RUF009 - frozen
@@ -52,7 +52,7 @@ def judge(found: Comparison, champion: bool, margins: Margins = MARGINS) -> list
 
 
 def _bias(found: Comparison, bad: Verdict, margins: Margins) -> Figure:
-    limit = f"within {margins.bias:.0%} of demand, or at most {100 * margins.bias_worse:g} points worse"
+    limit = f"within {margins.bias:.0%} of demand, or not surely {100 * margins.bias_worse:g} points worse"
     bias = found.bias
     if not math.isfinite(bias.candidate):
         verdict = Verdict.NOT_JUDGED if found.demand == 0 else Verdict.FAILED
@@ -61,7 +61,7 @@ def _bias(found: Comparison, bad: Verdict, margins: Margins) -> Figure:
 
 
 def _coverage(coverage: Measure, bad: Verdict, margins: Margins) -> Figure:
-    limit = f"off by {100 * margins.coverage:g} points at most, or by {100 * margins.coverage_worse:g} more"
+    limit = f"off by {100 * margins.coverage:g} points at most, or not surely by {100 * margins.coverage_worse:g} more"
     if not math.isfinite(coverage.candidate):
         verdict, why = (Verdict.FAILED, "no number") if coverage.rows else (Verdict.NOT_JUDGED, "no scored rows")
         return _figure("coverage_90", coverage, verdict, limit, why)
@@ -69,8 +69,9 @@ def _coverage(coverage: Measure, bad: Verdict, margins: Margins) -> Figure:
 
 
 def _off(measure: Measure, tolerance: float, worse: float, bad: Verdict) -> Verdict:
-    """Beyond the tolerance, and further off than the rival by more than `worse` (a rival without it cannot excuse)."""
-    return bad if measure.off > tolerance and not measure.change <= worse else Verdict.PASSED
+    """Beyond the tolerance, and surely further off than the rival, by more than `worse`; a rival without it is no
+    excuse: the comparisons are also true of NaN."""
+    return bad if measure.off > tolerance and not measure.change <= worse and not measure.low <= 0 else Verdict.PASSED
 
 
 def _group(by: str, name: str, measure: Measure, blocks: int, bad: Verdict, margins: Margins) -> Figure:

@@ -16,10 +16,10 @@ def mae(ratio: float, low: float = NAN, high: float = NAN) -> Measure:
     return Measure(ratio, 1.0, NAN, ratio, low, high, 1_000)
 
 
-def off(candidate: float, rival: float, at: float = 0.0) -> Measure:
-    """Bias (at 0) or coverage (at 0.9)."""
+def off(candidate: float, rival: float, at: float = 0.0, low: float = 0.001) -> Measure:
+    """Bias (at 0) or coverage (at 0.9); `low` is where the interval of the change begins."""
     mine, other = abs(candidate - at), abs(rival - at)
-    return Measure(candidate, rival, mine, mine - other, NAN, NAN, 1_000)
+    return Measure(candidate, rival, mine, mine - other, low if rival == rival else NAN, NAN, 1_000)
 
 
 GOOD = Comparison(mae(0.5, 0.4, 0.6), off(0.0, 0.0), off(0.9, 0.9, 0.9), {}, demand=100.0, blocks=8)
@@ -79,6 +79,12 @@ def test_an_interval_that_holds_too_little_or_too_much_is_vetoed(
     candidate: float, rival: float, verdict: Verdict
 ) -> None:
     assert verdicts(replace(GOOD, coverage=off(candidate, rival, 0.9)))["coverage_90"] is verdict
+
+
+def test_a_change_that_may_be_chance_is_no_veto() -> None:
+    for low, verdict in ((-0.01, PASSED), (0.0, PASSED), (0.001, FAILED)):
+        assert verdicts(replace(GOOD, bias=off(0.12, 0.05, low=low)))["bias"] is verdict
+        assert verdicts(replace(GOOD, coverage=off(0.8, 0.9, 0.9, low)))["coverage_90"] is verdict
 
 
 @pytest.mark.parametrize(
@@ -145,6 +151,6 @@ def test_figures_carry_their_numbers_and_limits_and_no_nan() -> None:
         limit="below 0.95 x the rival's",
         verdict=PASSED,
     )
-    assert figures[1].low is None
-    assert figures[1].limit == "within 5% of demand, or at most 2 points worse"
-    assert figures[2].limit == "off by 5 points at most, or by 2 more"
+    assert figures[1].high is None
+    assert figures[1].limit == "within 5% of demand, or not surely 2 points worse"
+    assert figures[2].limit == "off by 5 points at most, or not surely by 2 more"
