@@ -14,7 +14,7 @@ from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.defs.artifacts import artifact_root
 from shelfops_pipeline.defs.automation import CARRIED
 from shelfops_pipeline.defs.jobs import train
-from shelfops_pipeline.defs.partitions import ML_QUEUE
+from shelfops_pipeline.defs.partitions import ML_QUEUE, PANEL_POOL
 from shelfops_pipeline.defs.resources import Retailer
 from shelfops_pipeline.defs.serving import keep_issued
 from shelfops_pipeline.defs.training import OWNERS
@@ -47,6 +47,7 @@ _UNDER_WAY: Final = [
     group_name="monitoring",
     owners=OWNERS,
     automation_condition=CARRIED,
+    pool=PANEL_POOL,
 )
 def shadow_forecasts(retailer: Retailer, panel: Panel) -> dg.MaterializeResult[None]:
     """What the newest challenger of each tier would have served, beside what the champion did; served to nobody."""
@@ -72,6 +73,7 @@ def shadow_forecasts(retailer: Retailer, panel: Panel) -> dg.MaterializeResult[N
     group_name="monitoring",
     owners=OWNERS,
     automation_condition=CARRIED,
+    pool=PANEL_POOL,
 )
 def forecast_scores(retailer: Retailer, panel: Panel) -> dg.MaterializeResult[pd.DataFrame]:
     """Issued forecasts beside what was sold since: by version, origin and period ahead, both roles on equal rows."""
@@ -87,7 +89,14 @@ def forecast_scores(retailer: Retailer, panel: Panel) -> dg.MaterializeResult[pd
     return dg.MaterializeResult(value=cells, metadata=facts | {k: _markdown(v) for k, v in tables.items()})
 
 
-@dg.asset(kinds={"scipy"}, io_manager_key="json", group_name="monitoring", owners=OWNERS, automation_condition=CARRIED)
+@dg.asset(
+    kinds={"scipy"},
+    io_manager_key="json",
+    group_name="monitoring",
+    owners=OWNERS,
+    automation_condition=CARRIED,
+    pool=PANEL_POOL,
+)
 def drift_report(
     retailer: Retailer, panel: Panel, forecast_scores: pd.DataFrame
 ) -> dg.MaterializeResult[dict[str, Any]]:
@@ -106,7 +115,14 @@ def drift_report(
     return dg.MaterializeResult(value=value, metadata=facts)
 
 
-@dg.asset(kinds={"plotly"}, deps=["drift_report"], group_name="monitoring", owners=OWNERS, automation_condition=CARRIED)
+@dg.asset(
+    kinds={"plotly"},
+    deps=["drift_report"],
+    group_name="monitoring",
+    owners=OWNERS,
+    automation_condition=CARRIED,
+    pool=PANEL_POOL,
+)
 def drift_over_time(retailer: Retailer) -> dg.MaterializeResult[None]:
     """The reports of the latest origins as a chart with its thresholds, under reports/."""
     kept = History(artifact_root(retailer.settings)).read()

@@ -27,7 +27,7 @@ EXECUTOR: Final = dg.multi_or_in_process_executor.configured(
 )
 """Two fits side by side on the same cores run many times slower than one after the other."""
 PANEL_POOL: Final = f"panel_{Path(Settings().dataset).stem}"
-"""The pool of whatever writes the retailer's panel or trains on it: one run at a time, by dagster.yaml."""
+"""The pool of whatever writes the retailer's panel, trains on it or forecasts from it: one run at a time."""
 
 # First date of each published data set, so that definitions load without reading a file.
 _FIRST: Final = {

@@ -11,7 +11,7 @@ from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.defs.automation import CARRIED
 from shelfops_pipeline.defs.partitioned import Partitions
-from shelfops_pipeline.defs.partitions import ML_QUEUE
+from shelfops_pipeline.defs.partitions import ML_QUEUE, PANEL_POOL
 from shelfops_pipeline.defs.resources import Retailer, Warehouse
 from shelfops_pipeline.defs.types import PredictionInput
 from shelfops_pipeline.explain.publish import publish_explanations
@@ -33,6 +33,7 @@ OWNERS = ["team:data-science"]
     io_manager_key="inputs",
     dagster_type=PredictionInput,
     automation_condition=CARRIED,
+    pool=PANEL_POOL,
 )
 def online_features(retailer: Retailer, warehouse: Warehouse, panel: Panel) -> dg.MaterializeResult[list[ServingInput]]:
     """What the champion needs to know of every series, through the prediction-input gate, for what-if in the API."""
@@ -59,6 +60,7 @@ def keep_issued(retailer: Retailer, panel: Panel, table: pa.Table, role: Role) -
     op_tags=ML_QUEUE,
     io_manager_key="frames",
     automation_condition=CARRIED,
+    pool=PANEL_POOL,
 )
 def demand_forecasts(
     retailer: Retailer, warehouse: Warehouse, panel: Panel, online_features: list[ServingInput]
@@ -85,6 +87,7 @@ def demand_forecasts(
     op_tags=ML_QUEUE,
     deps=["demand_forecasts"],
     automation_condition=CARRIED,
+    pool=PANEL_POOL,
 )
 def forecast_explanations(
     retailer: Retailer, warehouse: Warehouse, panel: Panel, online_features: list[ServingInput]
@@ -96,7 +99,7 @@ def forecast_explanations(
     return dg.MaterializeResult(metadata=facts | {"dagster/row_count": told.rows})
 
 
-@dg.asset(group_name="replenishment", owners=OWNERS, kinds={"postgres"}, automation_condition=CARRIED)
+@dg.asset(group_name="replenishment", owners=OWNERS, kinds={"postgres"}, automation_condition=CARRIED, pool=PANEL_POOL)
 def stock_alerts(
     retailer: Retailer, warehouse: Warehouse, demand_forecasts: pd.DataFrame, raw_inventory: Partitions
 ) -> dg.MaterializeResult[None]:

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -16,16 +15,21 @@ from shelfops_pipeline.services.instance import make_pool
 from shelfops_pipeline.services.pipeline import Pipeline, open_pipeline
 from shelfops_pipeline.services.turns import our_turn
 from shelfops_pipeline.settings import Settings
-from shelfops_pipeline.store.engine import open_engine, try_advisory_lock
+from shelfops_pipeline.store.engine import for_database, open_engine, try_advisory_lock
+from tests.conftest import admin
 
 
-@pytest.fixture
-def pipeline(postgres_url: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
-    """The graph of a home in which nothing has run."""
-    for name, value in {"home": tmp_path, "database_url": postgres_url, "dagster_database_url": postgres_url}.items():
-        monkeypatch.setenv(f"SHELFOPS_{name.upper()}", str(value))
-    with open_pipeline(Settings()) as opened:
-        yield opened
+@pytest.fixture(scope="module")
+def pipeline(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """The graph of a home in which nothing has run; tests leave no run at work."""
+    admin(postgres_server, "CREATE DATABASE {}", "turns")
+    url = for_database(postgres_server, "turns")
+    values = {"home": tmp_path_factory.mktemp("turns"), "database_url": url, "dagster_database_url": url}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in values.items():
+            patch.setenv(f"SHELFOPS_{name.upper()}", str(value))
+        with open_pipeline(Settings()) as opened:
+            yield opened
 
 
 def begin(pipeline: Pipeline, job: str, status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED) -> dg.DagsterRun:
@@ -62,9 +66,18 @@ class Waiting:
 
 @pytest.mark.parametrize(
     ("job", "takes_turns"),
-    [("train", True), ("backtest_recipes", True), ("refresh", True), ("publish", False), ("maintenance", False)],
+    [
+        ("train", True),
+        ("backtest_recipes", True),
+        ("refresh", True),
+        ("sync", True),
+        ("publish", True),
+        ("maintenance", False),
+    ],
 )
-def test_whatever_writes_the_panel_or_trains_on_it_takes_turns(pipeline: Pipeline, job: str, takes_turns: bool) -> None:
+def test_whatever_writes_the_panel_trains_on_it_or_forecasts_takes_turns(
+    pipeline: Pipeline, job: str, takes_turns: bool
+) -> None:
     run = begin(pipeline, job)
     found = run_in_progress(pipeline.instance, PANEL_POOL)
     assert (found is not None) == takes_turns
@@ -75,7 +88,7 @@ def test_whatever_writes_the_panel_or_trains_on_it_takes_turns(pipeline: Pipelin
 def test_the_queue_holds_a_training_back_while_another_run_has_the_panel(pipeline: Pipeline) -> None:
     for _ in range(2):  # `shelfops up` does it whenever it starts
         make_pool(pipeline.instance, PANEL_POOL)
-    queued = {job: begin(pipeline, job, dg.DagsterRunStatus.NOT_STARTED) for job in ("train", "refresh", "publish")}
+    queued = {job: begin(pipeline, job, dg.DagsterRunStatus.NOT_STARTED) for job in ("train", "refresh", "maintenance")}
     assert not any(is_held_back(pipeline, run) for run in queued.values())
     running = begin(pipeline, "backtest_recipes")
     assert {job for job, run in queued.items() if is_held_back(pipeline, run)} == {"train", "refresh"}
