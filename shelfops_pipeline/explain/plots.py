@@ -146,7 +146,7 @@ def _step_labels(ax: Any, steps: list[tuple[str, str, float]], begins: str) -> N
     ends = (("Start", f"{begins}, before any feature is known"), ("Prediction", "of the XGBoost member"))
     labels = [ends[0], *((name, why) for name, why, _ in steps), ends[1]]
     for i, (name, why) in enumerate(labels):
-        lines = textwrap.wrap(textwrap.shorten(why, 2 * _NOTE - 8, placeholder=" …"), _NOTE)
+        lines = textwrap.wrap(textwrap.shorten(why, 2 * _NOTE - 8, placeholder=" …"), _NOTE, break_on_hyphens=False)
         y = len(labels) - 1 - i + 0.13 * len(lines)
         ax.text(-0.02, y, shorten(name, 40), fontsize=10, **place)
         for number, line in enumerate(lines):
