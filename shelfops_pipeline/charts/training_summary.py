@@ -78,9 +78,9 @@ def training_summary(
         yaxis2={"domain": page.charts, "anchor": "x2", "automargin": False},
     )
     _cards(fig, page, table, grain)
-    _wape_by_model(fig, page, table, grain)
+    _wape_by_model(fig, page, table, grain, _tier_note(tier))
     _wape_by_horizon(fig, page, forecasts, table, grain)
-    _metric_table(fig, page, table, grain)
+    _metric_table(fig, page, table, grain, _tier_note(tier))
     _fact_table(fig, page, facts)
     return fig
 
@@ -138,6 +138,10 @@ def _by_model(metrics: pd.DataFrame, tier: str | None) -> pd.DataFrame:
     return table.reindex(index=sort_models(table.index), columns=list(METRIC_ORDER)).astype(float)
 
 
+def _tier_note(tier: str | None) -> str:
+    return "all folds together, the same rows for all" + (f", {tier.replace('_', ' ')} tier" if tier else "")
+
+
 def _best_baseline(table: pd.DataFrame) -> str | None:
     wape = table["wape"].reindex(list(BASELINES)).dropna()
     return str(wape.idxmin()) if len(wape) else None
@@ -185,7 +189,7 @@ def _cards(fig: Any, page: _Page, table: pd.DataFrame, grain: Grain) -> None:
             )
 
 
-def _wape_by_model(fig: Any, page: _Page, table: pd.DataFrame, grain: Grain) -> None:
+def _wape_by_model(fig: Any, page: _Page, table: pd.DataFrame, grain: Grain, note: str) -> None:
     models = list(table.index)
     known = table["wape"].map(defined) if models else pd.Series(dtype=bool)
     fig.add_bar(
@@ -210,11 +214,11 @@ def _wape_by_model(fig: Any, page: _Page, table: pd.DataFrame, grain: Grain) -> 
         }
         | {"tickfont": {"color": TEXT}},
     )
-    panel_title(fig, "WAPE by model", 0, page.charts[1], "all folds together, the same rows for all")
+    panel_title(fig, "WAPE by model", 0, page.charts[1], note)
 
 
 def _wape_by_horizon(fig: Any, page: _Page, forecasts: pd.DataFrame, table: pd.DataFrame, grain: Grain) -> None:
-    panel_title(fig, "WAPE by horizon", 0.505, page.charts[1], f"{grain}s after the origin")
+    panel_title(fig, "WAPE by horizon", 0.505, page.charts[1], f"{grain}s after the origin, as served")
     fig.update_layout(
         xaxis2={"dtick": None, "rangemode": "tozero"}, yaxis2={"tickformat": ".0%", "rangemode": "tozero"}
     )
@@ -240,7 +244,7 @@ def _wape_by_horizon(fig: Any, page: _Page, forecasts: pd.DataFrame, table: pd.D
         )
 
 
-def _metric_table(fig: Any, page: _Page, table: pd.DataFrame, grain: Grain) -> None:
+def _metric_table(fig: Any, page: _Page, table: pd.DataFrame, grain: Grain, note: str) -> None:
     cells = [[metric_value(c, v).removesuffix(" units") for v in table[c]] for c in METRIC_ORDER]
     fig.add_table(
         domain={"x": [0, 1], "y": page.metrics},
@@ -248,7 +252,7 @@ def _metric_table(fig: Any, page: _Page, table: pd.DataFrame, grain: Grain) -> N
         header=_cells(["Model", *(SHORT_LABELS[c] for c in METRIC_ORDER)], header=True),
         cells=_cells([[model_label(m, grain) for m in table.index], *cells]),
     )
-    panel_title(fig, "Every metric by model", 0, page.metrics[1])
+    panel_title(fig, "Every metric by model", 0, page.metrics[1], note)
 
 
 def _fact_table(fig: Any, page: _Page, facts: Mapping[str, Fact]) -> None:

@@ -18,6 +18,8 @@ from shelfops_pipeline.evaluation.served import served_fold
 Floats = NDArray[np.float32]
 
 ALL_FOLDS = ALL
+MOST_ROWS = 3_000_000
+"""Of backtest forecasts in memory as a frame."""
 
 
 def metrics_table(backtest: Backtest) -> pd.DataFrame:
@@ -59,6 +61,22 @@ def forecast_frames(
             if models is None or name in models:
                 quantiles = fold.forecast.quantiles[seen] if name == ENSEMBLE else None
                 yield _frame(shared, name, mean[seen], point[seen], quantiles)
+
+
+def version_forecasts(panel: Panel, backtest: Backtest, tier: Tier) -> pd.DataFrame:
+    """What a tier's ensemble forecast on every fold, BACKTEST_COLUMNS; of large retailers, for a sample of series."""
+    panel, backtest = sample_of_series(panel, backtest, 1)
+    return pd.concat(list(forecast_frames(panel, backtest, tier, models=(ENSEMBLE,))), ignore_index=True)
+
+
+def sample_of_series(panel: Panel, backtest: Backtest, models: int) -> tuple[Panel, Backtest]:
+    """The two as they are, or of as many random series as give MOST_ROWS forecasts of so many models."""
+    expected = len(backtest.origins) * panel.n_series * len(next(iter(backtest.folds.values()))[0].dates) * models
+    if expected <= MOST_ROWS:
+        return panel, backtest
+    keep = max(int(panel.n_series * MOST_ROWS / expected), 1)
+    rows = np.sort(np.random.default_rng(0).permutation(panel.n_series)[:keep])
+    return panel.take(rows), backtest.take(rows)
 
 
 def _keys(panel: Panel, fold: ScoredFold) -> dict[str, object]:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from shelfops_pipeline.contracts.bundle import RegistryEntry
+from shelfops_pipeline.contracts.bundle import BACKTEST_FORECASTS, RegistryEntry
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.evaluation.backtest import Backtest
-from shelfops_pipeline.evaluation.report import headline, metrics_table
+from shelfops_pipeline.evaluation.report import headline, metrics_table, version_forecasts
 from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.models.bundle import Trained, write_bundle
 from shelfops_pipeline.models.fit import members_of
@@ -17,7 +17,7 @@ from shelfops_pipeline.monitoring.reference import training_reference
 def register_candidate(
     registry: Registry, panel: Panel, backtest: Backtest, recipe: Recipe, booster: Any, network: Any
 ) -> RegistryEntry:
-    """Write the bundle of a tier's members, fitted on all of `panel`, and register it.
+    """Write the bundle of a tier's members, fitted on all of `panel`, with its backtest's forecasts, and register it.
 
     Raises BundleError when an ONNX graph differs from its model, PromotionError when the backtest has no MAE.
     """
@@ -29,5 +29,7 @@ def register_candidate(
     version = registry.next_version()
     state = origin_state(panel, trained.members, panel.n_observed - 1)
     manifest = write_bundle(registry.models / version, version, panel, trained, state)
+    forecasts = version_forecasts(panel, backtest, tier)
+    forecasts.to_parquet(registry.models / version / BACKTEST_FORECASTS, index=False, compression="zstd")
     mae = metrics["mae"]
     return registry.register(manifest, float("nan") if mae is None else mae, "trained")

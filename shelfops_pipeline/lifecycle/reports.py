@@ -21,7 +21,7 @@ from shelfops_pipeline.contracts.bundle import FEATURE_IMPORTANCE
 from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.evaluation.backtest import Backtest
-from shelfops_pipeline.evaluation.report import forecast_frames, per_fold
+from shelfops_pipeline.evaluation.report import forecast_frames, per_fold, sample_of_series
 from shelfops_pipeline.evaluation.scores import scores_table
 from shelfops_pipeline.explain.importance import read_importance
 from shelfops_pipeline.lifecycle.registry import Registry
@@ -38,7 +38,6 @@ CHARTS: Final = {
     "quantile_reliability": "How often demand was at or below each quantile, by demand class.",
 }
 _FILES: Final = {"feature_importance_chart": "feature_importance"}  # the asset feature_importance is the JSON
-_MOST_ROWS: Final = 3_000_000  # of backtest forecasts in memory as a frame
 
 
 def write_reports(
@@ -80,12 +79,7 @@ def draw_reports(models: Path, panel: Panel, backtest: Backtest, versions: dict[
 
 def chart_frame(panel: Panel, backtest: Backtest) -> pd.DataFrame:
     """Forecasts of every model as they would have been served; for large retailers, of a random sample of series."""
-    models = 3 + len(backtest.baselines[0].forecasts)
-    expected = len(backtest.origins) * panel.n_series * len(next(iter(backtest.folds.values()))[0].dates) * models
-    if expected > _MOST_ROWS:
-        keep = max(int(panel.n_series * _MOST_ROWS / expected), 1)
-        rows = np.sort(np.random.default_rng(0).permutation(panel.n_series)[:keep])
-        panel, backtest = panel.take(rows), backtest.take(rows)
+    panel, backtest = sample_of_series(panel, backtest, models=3 + len(backtest.baselines[0].forecasts))
     frames = list(forecast_frames(panel, backtest))
     names = [f["model"].iloc[0] for f in frames if len(f)]
     joined = pd.concat([f.assign(model=f["model"].astype(str)) for f in frames], ignore_index=True)

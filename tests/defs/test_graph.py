@@ -114,6 +114,9 @@ def test_the_champion_pair_is_complete_and_verified(graph: Graph) -> None:
         for name in ("xgboost.onnx", "lstm.onnx", "model_card.md", *explained):
             assert (folder / name).stat().st_size > 0, name
         assert len(list(folder.glob("shap_local_*.png"))) == 5
+        forecasts = pd.read_parquet(folder / "backtest_forecasts.parquet")
+        assert list(forecasts) == list(c.BACKTEST_COLUMNS)
+        assert (forecasts["q50"] - forecasts[c.ACTUAL]).abs().mean() == pytest.approx(manifest.metrics["mae"], rel=1e-4)
 
 
 def test_no_bundle_file_runs_code_when_loaded(graph: Graph) -> None:
