@@ -172,7 +172,7 @@ def _tile(link: Link) -> str:
 def _gate_table(verdicts: Sequence[Verdict], grain: Grain) -> str:
     if not verdicts:
         return f'<p class="muted">{UNDEFINED} (no version is registered)</p>'
-    head = "".join(f"<th>{h}</th>" for h in ("Version", "Tier", "Now", f"MAE, units per {grain}", "Last decision"))
+    head = "".join(f"<th>{h}</th>" for h in ("Version", "Tier", "Status", f"MAE, units per {grain}", "Last decision"))
     rows = "".join(
         f"<tr><td>{escape(v.version)}</td><td>{escape(v.tier.replace('_', ' '))}</td>"
         f'<td><span class="badge {escape(v.status)}">{escape(v.status)}</span></td>'

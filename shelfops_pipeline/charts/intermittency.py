@@ -8,7 +8,7 @@ import pandas as pd
 from shelfops_pipeline.charts.numbers import percent
 from shelfops_pipeline.charts.panel_sums import demand_patterns
 from shelfops_pipeline.charts.pictures import BOLD, body_top, empty_picture, new_picture, picture_style
-from shelfops_pipeline.charts.theme import DANGER, MUTED, PRIMARY, TEXT
+from shelfops_pipeline.charts.theme import BACKGROUND, DANGER, MUTED, PRIMARY, TEXT
 from shelfops_pipeline.contracts.columns import Grain
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.inference.calibration import ADI_BORDER, CLASSES, CV2_BORDER
@@ -78,6 +78,8 @@ def _ticks(right: float) -> Any:
 
 def _legend(ax: Any, known: pd.DataFrame) -> None:
     """Above the map: each pattern with its share of the series and of the demand; in the corners, its name."""
+    from matplotlib.patheffects import withStroke
+
     demand = known["demand"].sum()
     for i, (pattern, (x, y)) in enumerate(_CORNERS.items()):
         own, ink = known[known["pattern"] == pattern], _COLORS[pattern]
@@ -87,4 +89,5 @@ def _legend(ax: Any, known: pd.DataFrame) -> None:
         ax.annotate(text, (i / 4, 1), (0, 10), fontsize=9, color=MUTED, **place)
         side = {"ha": "right" if x else "left", "va": "top" if y else "bottom"}
         at = (-8 if x else 8, -8 if y else 8)
-        ax.annotate(pattern, (x, y), at, color=ink, alpha=0.7, fontsize=10, **(place | side))
+        outline = [withStroke(linewidth=4, foreground=BACKGROUND)]
+        ax.annotate(pattern, (x, y), at, color=ink, fontsize=10, path_effects=outline, **(place | side))

@@ -7,7 +7,14 @@ import pandas as pd
 
 from shelfops_pipeline.charts.numbers import percent
 from shelfops_pipeline.charts.panel_sums import known_by_store, state_shares
-from shelfops_pipeline.charts.pictures import body_top, empty_picture, new_picture, panel_heading, picture_style
+from shelfops_pipeline.charts.pictures import (
+    body_top,
+    date_axis,
+    empty_picture,
+    new_picture,
+    panel_heading,
+    picture_style,
+)
 from shelfops_pipeline.charts.theme import DANGER, GRID, PRIMARY, shorten
 from shelfops_pipeline.data.panel import Panel
 
@@ -53,6 +60,7 @@ def _over_time(ax: Any, shares: pd.DataFrame) -> None:
     ax.stackplot(shares.index, *(shares[name] for name in drawn), labels=labels, colors=colors, linewidth=0, step="mid")
     ax.set(ylim=(0, 1), xlim=(shares.index[0], shares.index[-1]), ylabel="Share of the series")
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    date_axis(ax)
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(drawn), handlelength=1, handleheight=1)
     panel_heading(ax, "State of the demand")
 

@@ -79,6 +79,15 @@ def panel_heading(ax: Any, title: str, note: str = "") -> None:
         ax.annotate(note, (1, 0), (8, 1), xycoords=named, textcoords="offset points", color=MUTED, fontsize=9)
 
 
+def date_axis(ax: Any) -> None:
+    """Few, short dates across."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(maxticks=9)
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
+
+
 def ranges(ax: Any, frame: Any, **axes: Any) -> None:
     """By category: the median as a point, the middle half as a thick line, 90 % as a thin one; seaborn's arguments.
 

@@ -40,7 +40,7 @@ def promotion_lift(panel: Panel) -> Any:
         groups = lifts["category"].nunique()
         fig = new_picture(TITLE, f"{caption}; {len(lifts):,} series", 3.4 + 0.3 * max(min(groups, MOST_CATEGORIES), 6))
         bottom = 0.6 / float(fig.get_figheight())
-        grid = fig.add_gridspec(1, 2, top=body_top(fig), bottom=bottom, left=0.16, right=0.97, wspace=0.22)
+        grid = fig.add_gridspec(1, 2, top=body_top(fig), bottom=bottom, left=0.2, right=0.97, wspace=0.22)
         _by_category(fig.add_subplot(grid[0]), lifts)
         _around_start(fig.add_subplot(grid[1]), demand, base, on, panel.grain)
     return fig
@@ -77,10 +77,12 @@ def _by_category(ax: Any, lifts: pd.DataFrame) -> None:
     ax.axvline(1, color=MUTED, linewidth=0.8, linestyle=":")
     ax.set(xlabel="Lift: demand on promotion over demand without", ylabel="")
     ax.set_xlim(left=0)
-    ax.set_yticks(range(len(order)), [f"{shorten(name, 18)} · {counts[name]:,}" for name in order], color=TEXT)
+    ax.set_yticks(
+        range(len(order)), [f"{shorten(name, 18)} · {counts[name]:,}" for name in order], color=TEXT, fontsize=9
+    )
     ax.grid(visible=False, axis="y")
     note = "thick: middle half of the series; thin: 90 %"
-    panel_heading(ax, "By category", note if len(names) == len(counts) else f"the {len(names)} largest; {note}")
+    panel_heading(ax, "By category", note if len(names) == len(counts) else f"{len(names)} largest; {note}")
 
 
 def _around_start(ax: Any, demand: Floats, base: Floats, on: Bools, grain: Grain) -> None:

@@ -10,6 +10,7 @@ from shelfops_pipeline.charts.panel_sums import Totals, period_totals
 from shelfops_pipeline.charts.pictures import (
     BLUES,
     body_top,
+    date_axis,
     empty_picture,
     new_picture,
     panel_heading,
@@ -38,7 +39,10 @@ def seasonality(panel: Panel) -> Any:
         return empty_picture(TITLE, "No demand is known: nothing was sold, or nothing was observed.")
     daily = panel.grain is Grain.DAY
     with picture_style():
-        caption = f"{panel.dataset}: {panel.n_series:,} series, {panel.n_observed:,} {panel.grain}s"
+        span = (
+            f"{panel.dates[0].astype('datetime64[D]')} to {panel.dates[panel.n_observed - 1].astype('datetime64[D]')}"
+        )
+        caption = f"{panel.dataset}: {panel.n_series:,} series, {panel.n_observed:,} {panel.grain}s, {span}"
         fig = new_picture(TITLE, f"{caption}; periods without any known demand are left out", 7.6)
         grid = fig.add_gridspec(2, 2, top=body_top(fig), bottom=0.08, left=0.08, right=0.97, hspace=0.5, wspace=0.2)
         _over_time(fig.add_subplot(grid[0, :]), totals, panel.grain)
@@ -59,6 +63,7 @@ def _over_time(ax: Any, totals: Totals, grain: Grain) -> None:
     ax.set(xlabel="", ylabel=f"Units per {grain}", xlim=(series.index[0], series.index[-1]))
     ax.set_ylim(bottom=0)
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    date_axis(ax)
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     panel_heading(ax, "Total demand", "all series added up")
 
@@ -92,6 +97,6 @@ def _by_month(ax: Any, totals: Totals, grain: Grain) -> None:
     )
     ax.set(xlabel="", ylabel=f"Units per series and {grain}", xlim=(0.6, 12.4))
     ax.set_xticks(range(1, 13), _MONTHS)
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, 1.12 * float(sums["mean"].max()) or 1)
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=MOST_YEARS, title=None)
     panel_heading(ax, "By month")

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,6 @@ from shelfops_pipeline.charts.index import INDEX, Link, RunPage, Verdict, render
 from shelfops_pipeline.charts.write import copy_pages
 from shelfops_pipeline.contracts.bundle import BACKTEST_METRICS, LSTM_ATTRIBUTION, MODEL_CARD, SHAP_SUMMARY, Manifest
 from shelfops_pipeline.contracts.columns import METRIC, MODEL, ORIGIN, TIER, VALUE, Tier
-from shelfops_pipeline.errors import BundleError
 from shelfops_pipeline.lifecycle.files import write_atomically, write_json
 from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.models.bundle import read_manifest
@@ -63,10 +62,10 @@ def keep_run(reports: Path, files: Sequence[Path], versions: Mapping[str, str]) 
 def write_run_pages(reports: Path, models: Path) -> list[Path]:
     """Write `index.html` of the latest run, in `reports/` and in the folder of each of its versions.
 
-    Shows every chart that lies there now. Raises BundleError where no run has left its charts yet.
+    Shows every chart that lies there now, and what each version is now. Writes nothing before the first run.
     """
     if not (reports / RUN).is_file():
-        raise BundleError(f"{reports} holds no run's charts yet; `shelfops train` makes them")
+        return []
     versions = list(json.loads((reports / RUN).read_text())["versions"].values())
     folders = [reports, *(reports / RUNS / version for version in versions)]
     return [_write_page(folder, models, versions) for folder in folders if folder.is_dir()]
@@ -80,7 +79,7 @@ def _write_page(folder: Path, models: Path, versions: Sequence[str]) -> Path:
     cards = {m.version: models / m.version / MODEL_CARD for m in manifests}
     page = RunPage(
         title=f"{main.dataset}: {', '.join(versions)}",
-        subtitle=f"trained on data to {last_day(main)}",
+        subtitle=f"trained on data to {last_day(main)}; written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         metrics=_metrics(models, versions),
         verdicts=_verdicts(models, manifests),
         galleries=galleries,

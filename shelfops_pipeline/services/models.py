@@ -109,11 +109,16 @@ def verify_models(settings: Settings) -> None:
 
 
 def _tell_champion(settings: Settings, pointer: ChampionPointer, version: str) -> None:
-    """Say what serves now, and move MLflow's alias along with it."""
+    """Say what serves now, also on the page of the latest run, and move MLflow's alias along with it."""
+    from shelfops_pipeline.lifecycle.run_page import write_run_pages
     from shelfops_pipeline.tracking.track import set_alias
 
     entry = Registry.of(settings).entry(version)
     console.print(f"champion: [bold]{pointer.release}[/]; publish its forecasts with the `publish` job (`shelfops up`)")
+    try:
+        write_run_pages(settings.reports, settings.models)
+    except BundleError as error:  # of a damaged version, from which one may just have rolled back
+        console.print(f"[yellow]the page of the latest run was not written again[/]: {escape(str(error))}")
     if not set_alias(settings, entry.dataset, entry.feature_tier, version, _CHAMPION_ALIAS):
         console.print(f"[yellow]MLflow's alias champion was not moved to {version}[/]: it is away, or has no such run")
 

@@ -91,3 +91,18 @@ def test_a_chart_that_comes_later_is_on_the_page_when_it_is_written_again(graph:
     text = (reports / "index.html").read_text()
     assert 'href="drift.html"' in text
     assert "Drift over time" in text
+
+
+def test_the_page_says_what_a_version_is_now(graph: Graph, tmp_path: Path) -> None:
+    reports, models = tmp_path / "reports", tmp_path / "models"
+    shutil.copytree(graph.settings.reports, reports, ignore=shutil.ignore_patterns("runs", "*.pdf"))
+    shutil.copytree(graph.settings.models, models)
+    registry = models / "registry.json"
+    registry.write_text(registry.read_text().replace('"champion"', '"archived"'))
+    write_run_pages(reports, models)
+    assert "badge champion" not in (reports / "index.html").read_text()
+    assert "badge archived" in (reports / "index.html").read_text()
+
+
+def test_without_a_run_there_is_no_page_to_write(tmp_path: Path) -> None:
+    assert write_run_pages(tmp_path, tmp_path) == []
