@@ -81,11 +81,12 @@ def panel_heading(ax: Any, title: str, note: str = "") -> None:
 
 def date_axis(ax: Any) -> None:
     """Few, short dates across."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib import dates
 
-    locator = AutoDateLocator(maxticks=9)
+    untyped: Any = dates
+    locator = untyped.AutoDateLocator(maxticks=9)
     ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
+    ax.xaxis.set_major_formatter(untyped.ConciseDateFormatter(locator, show_offset=False))
 
 
 def ranges(ax: Any, frame: Any, **axes: Any) -> None:
