@@ -46,8 +46,9 @@ def missingness(panel: Panel) -> Any:
         caption = f"{panel.dataset}: {panel.n_series:,} series; demand is known of {percent(known)} of all cells"
         fig = new_picture(TITLE, f"{caption}. What is not known is not learnt, and not scored", height)
         rows = [2.6, 0.21 * max(len(shown), 4)]
+        gap = 2.0 / sum(rows)  # an inch, in heights of a mean panel
         grid = fig.add_gridspec(
-            2, 1, top=body_top(fig), bottom=0.6 / height, left=0.12, right=0.95, hspace=0.42, height_ratios=rows
+            2, 1, top=body_top(fig), bottom=0.6 / height, left=0.12, right=0.95, hspace=gap, height_ratios=rows
         )
         _over_time(fig.add_subplot(grid[0]), shares)
         _by_store(fig.add_subplot(grid[1]), shown, len(stores))

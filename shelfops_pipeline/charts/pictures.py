@@ -79,6 +79,19 @@ def panel_heading(ax: Any, title: str, note: str = "") -> None:
         ax.annotate(note, (1, 0), (8, 1), xycoords=named, textcoords="offset points", color=MUTED, fontsize=9)
 
 
+def unit_axis(ax: Any, top: float) -> None:
+    """From 0 to a little above `top`, upwards, with short numbers: 12.5 M, 800 k."""
+    ax.set_ylim(0, 1.12 * top if top > 0 else 1)  # NaN: nothing was drawn
+    ax.yaxis.set_major_formatter(lambda value, _: _short(value))
+
+
+def _short(value: float) -> str:
+    for least, size, letter in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if value >= least:
+            return f"{value / size:g} {letter}"
+    return f"{value:g}"
+
+
 def date_axis(ax: Any) -> None:
     """Few, short dates across."""
     from matplotlib import dates

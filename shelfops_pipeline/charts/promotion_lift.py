@@ -7,7 +7,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shelfops_pipeline.charts.panel_sums import expected_without_promotion
-from shelfops_pipeline.charts.pictures import body_top, empty_picture, new_picture, panel_heading, picture_style, ranges
+from shelfops_pipeline.charts.pictures import (
+    body_top,
+    empty_picture,
+    new_picture,
+    panel_heading,
+    picture_style,
+    ranges,
+    unit_axis,
+)
 from shelfops_pipeline.charts.theme import MUTED, PRIMARY, TEXT, shorten
 from shelfops_pipeline.contracts.columns import CATEGORY, ON_PROMOTION, Grain
 from shelfops_pipeline.data.panel import Panel
@@ -95,7 +103,7 @@ def _around_start(ax: Any, demand: Floats, base: Floats, on: Bools, grain: Grain
     sns.lineplot(x=course.index, y=course.to_numpy(), ax=ax, color=PRIMARY, linewidth=2, marker="o", markeredgewidth=0)
     ax.set(xlabel=f"{grain.capitalize()}s since the promotion began", ylabel="Demand over demand without promotion")
     ax.set_xlim(course.index.min() - 0.5, course.index.max() + 0.5)
-    ax.set_ylim(bottom=0)
+    unit_axis(ax, float(course.max()))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel_heading(ax, "Around a promotion's start", "first period: 0")
 

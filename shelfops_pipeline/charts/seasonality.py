@@ -16,6 +16,7 @@ from shelfops_pipeline.charts.pictures import (
     panel_heading,
     picture_style,
     ranges,
+    unit_axis,
 )
 from shelfops_pipeline.charts.theme import LINE, MUTED, PRIMARY
 from shelfops_pipeline.contracts.columns import Grain
@@ -61,8 +62,7 @@ def _over_time(ax: Any, totals: Totals, grain: Grain) -> None:
     ax.plot(series.index, series, color=LINE, linewidth=0.9, label=f"each {grain}")
     sns.lineplot(x=smooth.index, y=smooth.to_numpy(), ax=ax, color=PRIMARY, linewidth=2, label=f"mean of {window}")
     ax.set(xlabel="", ylabel=f"Units per {grain}", xlim=(series.index[0], series.index[-1]))
-    ax.set_ylim(bottom=0)
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    unit_axis(ax, float(series.max()))
     date_axis(ax)
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     panel_heading(ax, "Total demand", "all series added up")
@@ -97,6 +97,6 @@ def _by_month(ax: Any, totals: Totals, grain: Grain) -> None:
     )
     ax.set(xlabel="", ylabel=f"Units per series and {grain}", xlim=(0.6, 12.4))
     ax.set_xticks(range(1, 13), _MONTHS)
-    ax.set_ylim(0, 1.12 * float(sums["mean"].max()) or 1)
+    unit_axis(ax, float(sums["mean"].max()))
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=MOST_YEARS, title=None)
     panel_heading(ax, "By month")

@@ -116,6 +116,13 @@ def one_series(panel: Panel) -> Panel:
     return replace(own, static=static)
 
 
+def always_promoted(panel: Panel) -> Panel:
+    """On promotion from the first period but for a few gaps at the end, so that no promotion ever begins."""
+    on = np.ones((panel.n_series, panel.n_periods), dtype=np.float32)
+    on[:, panel.n_observed - 14 : panel.n_observed] = 0
+    return replace(panel, channels={**panel.channels, ON_PROMOTION: on})
+
+
 def silent(panel: Panel) -> Panel:
     """Nothing is known of any demand, and nothing of promotions."""
     return replace(
@@ -126,7 +133,7 @@ def silent(panel: Panel) -> Panel:
     )
 
 
-@pytest.mark.parametrize("change", [one_series, silent])
+@pytest.mark.parametrize("change", [one_series, silent, always_promoted])
 def test_one_series_and_no_data_at_all_are_drawn(panel: Panel, change: Any, tmp_path: Path) -> None:
     written = write_eda(change(panel), tmp_path)
     assert list(written) == list(PICTURES)
