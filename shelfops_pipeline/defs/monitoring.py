@@ -19,6 +19,7 @@ from shelfops_pipeline.defs.resources import Retailer
 from shelfops_pipeline.defs.serving import keep_issued
 from shelfops_pipeline.defs.training import OWNERS
 from shelfops_pipeline.errors import DataError
+from shelfops_pipeline.lifecycle.run_page import write_run_pages
 from shelfops_pipeline.models.bundle import read_manifest
 from shelfops_pipeline.monitoring import report as reports
 from shelfops_pipeline.monitoring.drift import DRIFTED
@@ -124,9 +125,11 @@ def drift_report(
     pool=PANEL_POOL,
 )
 def drift_over_time(retailer: Retailer) -> dg.MaterializeResult[None]:
-    """The reports of the latest origins as a chart with its thresholds, under reports/."""
-    kept = History(artifact_root(retailer.settings)).read()
-    files = write_figure(draw_drift(kept, retailer.source.grain), retailer.settings.reports / "drift_over_time.html")
+    """The reports of the latest origins as a chart with its thresholds, under reports/ and on the run's page."""
+    settings = retailer.settings
+    kept = History(artifact_root(settings)).read()
+    files = write_figure(draw_drift(kept, retailer.source.grain), settings.reports / "drift_over_time.html")
+    write_run_pages(settings.reports, settings.models)
     facts: dict[str, Any] = {file.suffix[1:]: dg.MetadataValue.path(str(file)) for file in files}
     return dg.MaterializeResult(metadata=facts | {"origins": len(kept)})
 

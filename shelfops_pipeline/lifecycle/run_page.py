@@ -32,7 +32,7 @@ _TITLES: Final = {
     "accuracy_by_group": "Accuracy by group",
     "quantile_reliability": "Reliability of the quantiles",
     "feature_importance": "Feature importance",
-    "drift": "Drift over time",
+    "drift_over_time": "Drift over time",
 }
 """Interactive charts in the order in which they are shown; others follow."""
 _PICTURES: Final = {

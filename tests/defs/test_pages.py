@@ -47,7 +47,7 @@ def test_a_kept_run_takes_a_fraction_of_the_space(graph: Graph) -> None:
 
 
 @needs_browser
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [*PAGES, "drift_over_time"])
 def test_a_page_of_the_run_renders_its_traces(browser: Any, graph: Graph, name: str) -> None:
     page, trouble = open_page(browser, graph.settings.reports / f"{name}.html")
     wait_until_drawn(page)
@@ -72,6 +72,7 @@ def test_the_index_shows_everything_and_every_link_leads_somewhere(browser: Any,
         hrefs = page.eval_on_selector_all("a.chart", "links => links.map(a => a.getAttribute('href'))")
         assert {f"{name}.html" for name in PAGES} | {f"{name}.png" for name in PICTURES} <= set(hrefs)
         assert sum("shap" in href for href in hrefs) == 6 * len(run_folders(graph))
+        assert ("drift_over_time.html" in hrefs) == (folder == graph.settings.reports)
         assert [href for href in hrefs if not (folder / href).is_file()] == []
         shown = page.eval_on_selector_all(".chart img", "images => images.map(i => i.naturalWidth)")
         assert len(shown) == len(hrefs)
@@ -86,11 +87,11 @@ def test_the_index_shows_everything_and_every_link_leads_somewhere(browser: Any,
 def test_a_chart_that_comes_later_is_on_the_page_when_it_is_written_again(graph: Graph, tmp_path: Path) -> None:
     reports = tmp_path / "reports"
     shutil.copytree(graph.settings.reports, reports, ignore=shutil.ignore_patterns("runs", "*.pdf"))
-    shutil.copyfile(reports / "tier_comparison.html", reports / "drift.html")
+    shutil.copyfile(reports / "tier_comparison.html", reports / "on_request.html")
     assert write_run_pages(reports, graph.settings.models) == [reports / "index.html"]
     text = (reports / "index.html").read_text()
-    assert 'href="drift.html"' in text
-    assert "Drift over time" in text
+    assert 'href="on_request.html"' in text
+    assert "On request" in text
 
 
 def test_the_page_says_what_a_version_is_now(graph: Graph, tmp_path: Path) -> None:
