@@ -23,7 +23,11 @@ _PARTITION_TAGS: Final = (
 
 
 class JsonLines(RotatingFileHandler):
-    """Writes records of Dagster's and our own loggers as JSON lines."""
+    """Writes records of Dagster's and our own loggers as JSON lines.
+
+    The file is opened for each: Dagster makes a handler per run and never closes it, and several processes write here,
+    of which only one can rename the file when it is full.
+    """
 
     def __init__(self) -> None:
         settings = Settings()
@@ -31,6 +35,10 @@ class JsonLines(RotatingFileHandler):
         path.parent.mkdir(parents=True, exist_ok=True)
         super().__init__(path, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8", delay=True)
         self.setFormatter(formatter(settings.dataset))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        super().emit(record)
+        self.close()
 
 
 def formatter(dataset: str) -> logging.Formatter:
