@@ -12,6 +12,16 @@ DPI: Final = 160
 BOLD: Final = [f"{FONT} SemiBold", "DejaVu Sans"]
 BLUES: Final = ("#BFDBFE", "#60A5FA", PRIMARY, "#1E3A8A")
 """From light to dark, around the primary colour: for what has an order."""
+TOKENS: Final = {
+    "font.family": [FONT, "DejaVu Sans"],
+    "font.size": 10,
+    "text.color": TEXT,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": MUTED,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+}
+"""The theme in Matplotlib's words."""
 _HEAD: Final = 1.3
 """Inches above the axes: the title, its caption, and the first panel's heading."""
 
@@ -22,20 +32,12 @@ def picture_style() -> Iterator[None]:
     import matplotlib as mpl
     import seaborn as sns
 
-    _register_inter()
-    tokens = {
-        "font.family": [FONT, "DejaVu Sans"],
-        "font.size": 10,
-        "text.color": TEXT,
-        "axes.edgecolor": LINE,
-        "axes.labelcolor": MUTED,
+    register_inter()
+    tokens = TOKENS | {
         "axes.grid": True,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "figure.facecolor": BACKGROUND,
         "grid.color": GRID,
-        "xtick.color": MUTED,
-        "ytick.color": MUTED,
         "xtick.bottom": False,
         "ytick.left": False,
         "legend.frameon": False,
@@ -45,7 +47,8 @@ def picture_style() -> Iterator[None]:
 
 
 @cache
-def _register_inter() -> None:
+def register_inter() -> None:
+    """Make the bundled fonts known to Matplotlib."""
     from matplotlib import font_manager
 
     for path in FONTS.glob("*.ttf"):
@@ -122,10 +125,11 @@ def empty_picture(title: str, reason: str) -> Any:
     return fig
 
 
-def save_picture(fig: Any, path: Path) -> Path:
-    """Write a picture as PNG, whole or not at all."""
+def save_picture(fig: Any, path: Path, *, tight: bool = False) -> Path:
+    """Write a picture as PNG, whole or not at all; `tight` cuts it to what is drawn."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.draft")
-    fig.savefig(draft, format="png", dpi=DPI, facecolor=BACKGROUND)
+    cut = {"bbox_inches": "tight", "pad_inches": 0.3} if tight else {}
+    fig.savefig(draft, format="png", dpi=DPI, facecolor=BACKGROUND, **cut)
     draft.replace(path)
     return path

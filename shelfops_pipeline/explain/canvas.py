@@ -2,27 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from shelfops_pipeline.charts.theme import BACKGROUND, FONT, FONTS, GRID, LINE, MUTED, TEXT, shorten
-
-DPI: Final = 160
-_BOLD: Final = f"{FONT} SemiBold"
+from shelfops_pipeline.charts.pictures import BOLD, TOKENS, register_inter, save_picture
+from shelfops_pipeline.charts.theme import BACKGROUND, GRID, MUTED, TEXT, shorten
 
 
 def save_figure(fig: Any, path: Path) -> None:
     """Write a figure of this module as PNG."""
-    fig.savefig(path, dpi=DPI, facecolor=BACKGROUND, bbox_inches="tight", pad_inches=0.3)
-
-
-@cache
-def _register_inter() -> None:
-    from matplotlib import font_manager
-
-    for path in FONTS.glob("*.ttf"):
-        font_manager.fontManager.addfont(path)
+    save_picture(fig, path, tight=True)
 
 
 @contextmanager
@@ -30,19 +19,9 @@ def style() -> Iterator[None]:
     """Matplotlib's settings while a figure is drawn."""
     import matplotlib as mpl
 
-    _register_inter()
-    with mpl.rc_context(
-        {
-            "font.family": [FONT, "DejaVu Sans"],
-            "font.size": 10,
-            "text.color": TEXT,
-            "axes.edgecolor": LINE,
-            "axes.labelcolor": MUTED,
-            "xtick.color": MUTED,
-            "ytick.color": TEXT,
-            "axes.unicode_minus": True,
-        }
-    ):
+    register_inter()
+    settings: Any = TOKENS | {"ytick.color": TEXT, "axes.unicode_minus": True}
+    with mpl.rc_context(settings):
         yield
 
 
@@ -64,5 +43,5 @@ def canvas(width: float, height: float, left: float = 0.3) -> tuple[Any, Any]:
 def title_block(fig: Any, title: str, caption: str) -> None:
     """The title and, below it, what the picture is about."""
     top = 1 - 0.25 / fig.get_figheight()
-    fig.text(0.015, top, shorten(title, 90), family=[_BOLD, "DejaVu Sans"], fontsize=15, va="top")
+    fig.text(0.015, top, shorten(title, 90), family=BOLD, fontsize=15, va="top")
     fig.text(0.015, top - 0.34 / fig.get_figheight(), shorten(caption, 120), color=MUTED, va="top")
