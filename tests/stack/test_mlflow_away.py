@@ -51,7 +51,7 @@ def test_training_loses_seconds_and_nothing_else(
         for name, uri in (("well", server.url), ("dead", server.url), ("slow", slow)):
             if name == "dead":
                 server.kill()
-            done = shelfops(homes[name], uri, "train", "--horizon", "14")
+            done = shelfops(homes[name], uri, "train", "--dataset", "simulated", "--horizon", "14")
             assert done.returncode == 0, done.stderr
             seconds[name] = tracking_seconds(homes[name], monkeypatch)
             record_property(f"seconds of experiment_run, MLflow {name}", round(seconds[name], 1))
