@@ -9,7 +9,7 @@ PSI: Final = 0.25
 """Population stability index: 0.1 is called a small change, 0.25 a large one (Siddiqi 2006)."""
 KS: Final = 0.15
 """Kolmogorov and Smirnov's largest distance between two distributions, 0 to 1."""
-BEYOND: Final = 1.5
+BEYOND: Final = 2.0
 """A feature has drifted only if it is this many times as far from the whole reference as any window of it was: seasons
 and features of a few stores make some windows lie far from the whole without anything being wrong."""
 LEAST_FEATURES: Final = 2

@@ -83,6 +83,7 @@ def test_windows_lie_apart_and_end_with_the_history(trained_log: Trained) -> Non
     windows = past_windows(300, spec)
     assert windows[-1] == window_of(299, Grain.DAY) == (293, 295, 297, 299)
     assert all(a[-1] < b[0] for a, b in pairwise(windows))
+    assert window_of(50, Grain.WEEK) == (47, 48, 49, 50)
     assert past_windows(20, spec)[-1][-1] == 19
     assert all(origin >= 0 for window in past_windows(8, spec) for origin in window)
 
