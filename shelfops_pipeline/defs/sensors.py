@@ -79,4 +79,5 @@ def champion_changed(
         return dg.SkipReason(f"{champion.release} is published")
     if (run := run_in_progress(context.instance, PANEL_POOL)) is not None:
         return dg.SkipReason(f"{champion.release} is not published; run {run.run_id[:8]} ({run.job_name}) may do it")
-    return dg.RunRequest(run_key=f"{champion.release} {champion.promoted_at.isoformat()}")
+    before = "nothing" if announced is None else f"{announced.release} {announced.published_at.isoformat()}"
+    return dg.RunRequest(run_key=f"{champion.release} {champion.promoted_at.isoformat()} after {before}")
