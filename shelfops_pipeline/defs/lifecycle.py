@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from shelfops_pipeline.contracts.bundle import BACKTEST_METRICS, FEATURE_IMPORTANCE, MODEL_CARD
+from shelfops_pipeline.contracts.bundle import BACKTEST_METRICS, FEATURE_IMPORTANCE, LSTM_IMPORTANCE, MODEL_CARD
 from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.contracts.decision import GateDecision
 from shelfops_pipeline.data.panel import Panel
@@ -15,6 +15,7 @@ from shelfops_pipeline.evaluation.backtest import Backtest
 from shelfops_pipeline.evaluation.report import per_fold
 from shelfops_pipeline.evaluation.scores import scores_table
 from shelfops_pipeline.explain.importance import read_importance, write_importance
+from shelfops_pipeline.explain.recurrent_importance import read_lstm_importance
 from shelfops_pipeline.explain.version import (
     VersionExplanation,
     explain_version,
@@ -111,7 +112,7 @@ def explain(retailer: Retailer, panel: Panel, backtest: Backtest, model_candidat
     yield dg.Output(None, "lstm_attribution", metadata=lstm)
 
 
-@dg.asset(group_name="lifecycle", owners=OWNERS, kinds={"markdown"}, deps=["feature_importance"])
+@dg.asset(group_name="lifecycle", owners=OWNERS, kinds={"markdown"}, deps=["feature_importance", "lstm_attribution"])
 def model_card(
     retailer: Retailer, panel: Panel, backtest: Backtest, model_candidates: Versions, champion: dict[str, Any]
 ) -> dg.MaterializeResult[None]:
@@ -121,8 +122,9 @@ def model_card(
     for tier, version in model_candidates.items():
         folder = retailer.settings.models / version
         importance = read_importance(folder / FEATURE_IMPORTANCE)
+        network = read_lstm_importance(folder / LSTM_IMPORTANCE)
         decision = GateDecision.model_validate(champion[tier])
-        card = render_card(read_manifest(folder), table, importance, decision, scores=scores)
+        card = render_card(read_manifest(folder), table, importance, decision, scores=scores, network=network)
         write_atomically(folder / MODEL_CARD, card)
         table[table["tier"] == tier].to_parquet(folder / BACKTEST_METRICS, index=False)
         facts[version] = dg.MetadataValue.path(str(folder / MODEL_CARD))

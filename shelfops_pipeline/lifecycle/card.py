@@ -35,12 +35,14 @@ def render_card(
     decision: GateDecision | None,
     notes: Sequence[str] = (),
     scores: pd.DataFrame | None = None,
+    network: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """The card as Markdown.
 
     `metrics` has columns tier, model, origin (a date, or "all"), metric, value, n, and where known `why` (the reason
     of an undefined value); `importance` the rows of feature_importance.json; `notes` are added to the caveats;
-    `scores` (SCORE_COLUMNS) give the errors by group, which are undefined without it.
+    `scores` (SCORE_COLUMNS) give the errors by group, which are undefined without it; `network` the inputs of
+    lstm_importance.json.
     """
     template = Template(shipped_file(TEMPLATE).read_text(encoding="utf-8"))
     own = metrics[metrics["tier"].astype(str) == str(manifest.tier)]
@@ -63,6 +65,7 @@ def render_card(
         by_fold=by_fold(own),
         **_groups(scores, manifest.tier),
         importance=_importance(importance),
+        network=_network(network),
         caveats=_bullets([*_findings(own, manifest.grain), *_objections(decision), *_standing(manifest), *notes]),
         configuration=_pairs({**flat(manifest.recipe), "seed": manifest.seed}),
         libraries=_pairs(manifest.library_versions),
@@ -124,6 +127,13 @@ def _importance(importance: Sequence[Mapping[str, Any]], top: int = 10) -> str:
         return f"{UNDEFINED} (no feature importance was computed)"
     rows = [[f"`{r['feature']}`", number(r["mean_abs_shap"]), str(r["definition"])] for r in importance[:top]]
     return table(["Feature", "Mean abs. SHAP (log scale)", "Definition"], rows)
+
+
+def _network(network: Sequence[Mapping[str, Any]], top: int = 10) -> str:
+    if not network:
+        return f"{UNDEFINED} (the LSTM was not explained)"
+    rows = [[r["input"], r["part"].replace("_", " "), number(r["mean_abs"])] for r in network[:top]]
+    return table(["Input of the LSTM", "Part", "Mean abs. change of log demand"], rows)
 
 
 def _main(own: pd.DataFrame) -> str:

@@ -87,6 +87,7 @@ def _load(settings: Settings, as_of: date | None) -> "tuple[Loaded, Panel, Train
 
 def _keep(settings: Settings, task: "TuningTask", member: "Member", found: "Found", started: datetime) -> None:
     """The result for the next training, and the whole study for the experiment tracker."""
+    from shelfops_pipeline.contracts.trigger import Trigger
     from shelfops_pipeline.lifecycle.files import write_json
     from shelfops_pipeline.tracking.run_record import RunRecord
     from shelfops_pipeline.tracking.track import track_run
@@ -102,13 +103,14 @@ def _keep(settings: Settings, task: "TuningTask", member: "Member", found: "Foun
         version=result.study,
         dataset=tuning.dataset,
         tier=tuning.tier.value,
-        trigger="tune",
+        trigger=Trigger.MANUAL,
         params=params | {"member": member, "cutoff": str(tuning.cutoff), "loss": result.loss, "seed": tuning.seed},
         metrics={"score": result.score, "trials": result.trials, "pruned": result.pruned, "new": found.new},
         fold_metrics={"default_loss": result.default_losses, "best_loss": result.best_losses},
         artifacts={"tuning": folder},
         made_at=ended,
         seconds=(ended - started).total_seconds(),
+        tags={"kind": "tuning"},
     )
     track_run(settings, run)
 

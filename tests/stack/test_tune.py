@@ -58,7 +58,7 @@ def test_a_search_leaves_a_result_and_a_tracked_run_and_goes_on_when_repeated(ca
     runs = _tracked(tmp_path / "home")
     assert [run.data.metrics["trials"] for run in runs] == [3, 2]
     assert {run.data.params["member"] for run in runs} == {"xgboost"}
-    assert runs[0].data.tags["trigger"] == "tune"
+    assert (runs[0].data.tags["trigger"], runs[0].data.tags["kind"]) == ("manual", "tuning")
     trials = json.loads((tmp_path / "home" / "tuning" / result.members["xgboost"].study / "trials.json").read_text())
     assert [trial["number"] for trial in trials] == [0, 1, 2]
 

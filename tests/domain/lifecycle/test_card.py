@@ -231,5 +231,12 @@ def test_a_run_without_a_backtest_still_has_a_card() -> None:
     assert "undefined (the gate did not run)" in card
 
 
+def test_what_each_member_looks_at_is_told() -> None:
+    network = [{"part": "known_future", "input": "promo", "mean_abs": 0.25}]
+    card = render_card(make_manifest(), make_metrics(), IMPORTANCE, None, network=network)
+    assert "| promo | known future | 0.250 |" in card
+    assert "undefined (the LSTM was not explained)" in render_card(make_manifest(), make_metrics(), IMPORTANCE, None)
+
+
 def test_a_dollar_sign_in_a_note_is_kept() -> None:
     assert "costs $price each" in render_card(make_manifest(), make_metrics(), IMPORTANCE, None, ["costs $price each"])
