@@ -31,6 +31,14 @@ def admin(url: str, statement: str, *names: str) -> None:
         connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
+def make_databases(server: str, name: str) -> dict[str, str]:
+    """A warehouse and a storage of Dagster that no other test's retailer shares, as settings."""
+    storage = f"{name}_dagster"
+    for database in (name, storage):
+        admin(server, "CREATE DATABASE {}", database)
+    return {"database_url": for_database(server, name), "dagster_database_url": for_database(server, storage)}
+
+
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The session's embedded server; the URL of a database that no test writes to."""

@@ -15,8 +15,8 @@ from shelfops_pipeline.defs.artifacts import artifact_root
 from shelfops_pipeline.services.ingest import sync
 from shelfops_pipeline.services.pipeline import Pipeline, open_pipeline
 from shelfops_pipeline.settings import Settings
-from shelfops_pipeline.store.engine import for_database, open_engine
-from tests.conftest import admin
+from shelfops_pipeline.store.engine import open_engine
+from tests.conftest import make_databases
 
 SIZES = {"simulated_stores": 3, "simulated_items": 16, "simulated_days": 150}
 HORIZON = 14
@@ -47,10 +47,9 @@ class Graph:
 @pytest.fixture(scope="session")
 def graph(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
     """The graph after one whole run; tests must not change what it left."""
-    admin(postgres_server, "CREATE DATABASE {}", "graph")
-    url = for_database(postgres_server, "graph")
+    databases = make_databases(postgres_server, "graph")
     values: dict[str, Any] = SIZES | {"horizon": HORIZON, "effort": 0.05, "folds": 2, "dataset": "simulated"}
-    values |= {"home": tmp_path_factory.mktemp("graph"), "database_url": url}
+    values |= {"home": tmp_path_factory.mktemp("graph")} | databases
     with pytest.MonkeyPatch.context() as patch:
         for name, value in values.items():
             patch.setenv(f"SHELFOPS_{name.upper()}", str(value))
@@ -59,7 +58,7 @@ def graph(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         with open_pipeline(settings) as pipeline:
             sync(pipeline, lambda step, what: steps.append((step, what)))
             pipeline.train(lambda step, what: steps.append((step, what)))
-            engine = open_engine(url)
+            engine = open_engine(databases["database_url"])
             yield Graph(settings, pipeline, engine, steps)
             engine.dispose()
 

@@ -20,13 +20,13 @@ from shelfops_pipeline.defs.retraining import REQUEST
 from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.services.pipeline import Pipeline, open_pipeline
 from shelfops_pipeline.settings import Settings
-from shelfops_pipeline.store.engine import for_database, open_engine
+from shelfops_pipeline.store.engine import open_engine
 from shelfops_pipeline.store.ingested import watermark
 from shelfops_pipeline.store.operations import operational_alerts_of
 from shelfops_pipeline.store.reads import latest_release
 from shelfops_pipeline.store.requests import add_request, retrain_request
 from shelfops_pipeline.store.writes import publish_release
-from tests.conftest import admin
+from tests.conftest import make_databases
 
 SIZES = {"simulated_stores": 2, "simulated_items": 8, "simulated_days": 120, "horizon": 7, "folds": 2, "effort": 0.05}
 LAST = date(2024, 1, 1) + timedelta(days=SIZES["simulated_days"] - 1)
@@ -126,15 +126,14 @@ class Shop:
 @pytest.fixture(scope="module")
 def shop(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """Nothing has happened yet."""
-    admin(postgres_server, "CREATE DATABASE {}", "automation")
-    url = for_database(postgres_server, "automation")
-    values: dict[str, Any] = SIZES | {"simulated_live": True, "database_url": url}
+    databases = make_databases(postgres_server, "automation")
+    values: dict[str, Any] = SIZES | databases | {"simulated_live": True}
     values |= {"home": tmp_path_factory.mktemp("automation"), "tier": "cold_start"}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in values.items():
             patch.setenv(f"SHELFOPS_{name.upper()}", str(value))
         with open_pipeline(Settings()) as pipeline:
-            engine = open_engine(url)
+            engine = open_engine(databases["database_url"])
             yield Shop(pipeline, engine, patch)
             engine.dispose()
 

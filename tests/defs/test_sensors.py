@@ -14,9 +14,8 @@ from shelfops_pipeline.defs.resources import Retailer, Warehouse
 from shelfops_pipeline.defs.sensors import new_data
 from shelfops_pipeline.services.pipeline import Pipeline, open_pipeline
 from shelfops_pipeline.settings import Settings
-from shelfops_pipeline.store.engine import for_database
 from shelfops_pipeline.store.ingested import period_records
-from tests.conftest import admin
+from tests.conftest import make_databases
 
 DAYS = 90
 LAST = date(2024, 1, 1) + timedelta(days=DAYS - 1)
@@ -25,9 +24,8 @@ LAST = date(2024, 1, 1) + timedelta(days=DAYS - 1)
 @pytest.fixture(scope="module")
 def live(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """A live simulated retailer; nothing is ingested yet."""
-    admin(postgres_server, "CREATE DATABASE {}", "live")
     values = {"simulated_stores": 5, "simulated_items": 12, "simulated_days": DAYS, "simulated_live": True}
-    values |= {"home": tmp_path_factory.mktemp("live"), "database_url": for_database(postgres_server, "live")}
+    values |= {"home": tmp_path_factory.mktemp("live")} | make_databases(postgres_server, "live")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in values.items():
             patch.setenv(f"SHELFOPS_{name.upper()}", str(value))

@@ -15,16 +15,14 @@ from shelfops_pipeline.services.instance import make_pool
 from shelfops_pipeline.services.pipeline import Pipeline, open_pipeline
 from shelfops_pipeline.services.turns import our_turn
 from shelfops_pipeline.settings import Settings
-from shelfops_pipeline.store.engine import for_database, open_engine, try_advisory_lock
-from tests.conftest import admin
+from shelfops_pipeline.store.engine import open_engine, try_advisory_lock
+from tests.conftest import make_databases
 
 
 @pytest.fixture(scope="module")
 def pipeline(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """The graph of a home in which nothing has run; tests leave no run at work."""
-    admin(postgres_server, "CREATE DATABASE {}", "turns")
-    url = for_database(postgres_server, "turns")
-    values = {"home": tmp_path_factory.mktemp("turns"), "database_url": url, "dagster_database_url": url}
+    values = {"home": tmp_path_factory.mktemp("turns")} | make_databases(postgres_server, "turns")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in values.items():
             patch.setenv(f"SHELFOPS_{name.upper()}", str(value))
