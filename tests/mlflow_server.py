@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shelfops_pipeline.charts.index import INDEX
 from shelfops_pipeline.services.stack import answers
 from shelfops_pipeline.tracking.run_record import RunRecord
 
@@ -87,9 +88,12 @@ def runs_of(uri: str, dataset: str) -> list[Any]:
 
 
 def sums(folder: Path) -> dict[str, str]:
-    """sha256 of every file under a folder, by relative path."""
+    """sha256 of every file under a folder, by relative path; of a run's page only that it is there, for it is written
+    anew when a version is promoted or watched."""
     files = sorted(p for p in folder.rglob("*") if p.is_file())
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+    return {
+        str(p.relative_to(folder)): "" if p.name == INDEX else hashlib.sha256(p.read_bytes()).hexdigest() for p in files
+    }
 
 
 def assert_holds(uri: str, run_id: str, run: RunRecord, scratch: Path) -> None:
