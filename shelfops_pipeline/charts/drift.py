@@ -74,7 +74,7 @@ def _errors(reports: Sequence[Report]) -> pd.DataFrame:
 
 def _by_block(fig: Any, table: pd.DataFrame, name: str, row: int, col: int, grain: Grain) -> None:
     if table.empty:
-        _nothing(fig, "No issued forecast has been scored yet", row, col)
+        _nothing(fig, "No forecast came due lately", row, col)
         return
     for at, (block, part) in enumerate(table.groupby("block", sort=False)):
         color = _BLOCK_COLORS[at % len(_BLOCK_COLORS)]
@@ -92,7 +92,7 @@ def _by_block(fig: Any, table: pd.DataFrame, name: str, row: int, col: int, grai
 def _coverage(fig: Any, reports: Sequence[Report]) -> None:
     rows = [{**r["coverage"], "origin": pd.Timestamp(r["origin"])} for r in reports if r["coverage"] is not None]
     if not rows:
-        _nothing(fig, "No issued interval has been scored yet", 2, 1)
+        _nothing(fig, "No interval came due lately", 2, 1)
         return
     table = pd.DataFrame(rows)
     _line(fig, table["origin"], table["coverage"], table["drifted"], PRIMARY, 2, 1, "%{y:.1%}", showlegend=False)

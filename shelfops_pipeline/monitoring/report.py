@@ -24,7 +24,7 @@ from shelfops_pipeline.monitoring.scoring import ROWS
 INPUTS, ERRORS, COVERED = "inputs", "errors", "coverage"
 NO_CHAMPION: Final = "nothing serves yet"
 NO_REFERENCE: Final = "no reference: a release of ShelfOps without drift reports wrote the champion's bundle"
-NO_SCORES: Final = "none of the champion's forecasts has been scored yet"
+NO_SCORES: Final = "none of the champion's forecasts came due lately"
 Report = dict[str, Any]
 
 

@@ -63,8 +63,8 @@ def test_inputs_show_how_near_the_second_furthest_feature_is_to_its_limit() -> N
 def test_one_origin_is_a_point_and_what_is_undefined_says_so() -> None:
     first = make_report(0) | {"errors": [], "coverage": None, "inputs": []}
     texts = [a.text for a in drift_over_time([first]).layout.annotations]
-    assert "No issued forecast has been scored yet" in texts
-    assert "No issued interval has been scored yet" in texts
+    assert "No forecast came due lately" in texts
+    assert "No interval came due lately" in texts
     assert "Inputs were compared at no origin" in texts
     empty = drift_over_time([])
     assert any("No drift report yet" in a.text for a in empty.layout.annotations)
