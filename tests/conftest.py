@@ -31,6 +31,17 @@ def admin(url: str, statement: str, *names: str) -> None:
         connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
+@pytest.fixture(autouse=True)
+def no_tracking_server_left_behind() -> Iterator[None]:
+    """MLflow puts the server that it was told of into the environment, where later tests would find it."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    yield
+    if before is None:
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+    else:
+        os.environ["MLFLOW_TRACKING_URI"] = before
+
+
 def make_databases(server: str, name: str) -> dict[str, str]:
     """A warehouse and a storage of Dagster that no other test's retailer shares, as settings."""
     storage = f"{name}_dagster"

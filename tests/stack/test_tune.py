@@ -28,6 +28,8 @@ def call(tmp_path: Path, data: Path, capfd: pytest.CaptureFixture[str], monkeypa
     """A command on a small data set, in this process; (exit code, stdout on one line, stderr)."""
     for name in ("DATASET", "DATA", "HORIZON", "TIER", "SEED", "METRIC"):
         monkeypatch.setenv(f"SHELFOPS_{name}", "")  # what the command sets is taken back
+    for name in ("MLFLOW_TRACKING_URI", "SHELFOPS_MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
     for name, value in {"HOME": tmp_path / "home", "EFFORT": 0.05, "FOLDS": 1}.items():
         monkeypatch.setenv(f"SHELFOPS_{name}", str(value))
 
