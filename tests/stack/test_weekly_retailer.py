@@ -238,7 +238,7 @@ def test_alerts_protect_the_days_of_the_lead_time_and_the_week_until_the_next_lo
 
 def test_the_card_and_the_pages_speak_of_weeks(run: Run) -> None:
     card = (run.settings.models / "v2" / "model_card.md").read_text()
-    for said in ("8 weeks ahead", f"from 2022-01-03 to {LAST_SUNDAY} (150 weeks)", "| Weeks ahead |", "4-week mean"):
+    for said in ("8 weeks ahead", f"from 2022-01-03 to {LAST_SUNDAY} (150 weeks)", "| Periods ahead |", "4-week mean"):
         assert said in card
     pages = {name: (run.settings.reports / f"{name}.html").read_text() for name in CHARTS}
     drawn = {name: page.split("const figure = ")[1].split(";\nconst draw")[0] for name, page in pages.items()}
