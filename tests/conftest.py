@@ -2,8 +2,14 @@
 
 import itertools
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # One process per core: threads of two that wait for each other by spinning cost several times what they do.
+    os.environ |= {name: "1" for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")}
 
 import psycopg
 import pytest
@@ -20,8 +26,23 @@ settings.register_profile("ci", deadline=None, derandomize=True, suppress_health
 settings.register_profile("dev", deadline=None, max_examples=25)
 settings.load_profile("ci" if "CI" in os.environ else "dev")
 
+_COSTLY: Final = {"graph": "graph", "retailer": "api", "shop": "tuning"} | dict.fromkeys(
+    ("backtest", "trained_log", "trained_count"), "models"
+)
+"""Session fixtures that take a while to make, by the group of tests that share them in one process."""
+
+_MLFLOW_PLACES: Final = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+
 _numbers = itertools.count()
 _TEMPLATE = "shelfops_template"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a costly fixture run in one process (`--dist loadgroup`), others file by file."""
+    for item in items:
+        used = getattr(item, "fixturenames", ())
+        group = next((group for name, group in _COSTLY.items() if name in used), str(item.path))
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def admin(url: str, statement: str, *names: str) -> None:
@@ -33,13 +54,15 @@ def admin(url: str, statement: str, *names: str) -> None:
 
 @pytest.fixture(autouse=True)
 def no_tracking_server_left_behind() -> Iterator[None]:
-    """MLflow puts the server that it was told of into the environment, where later tests would find it."""
-    before = os.environ.get("MLFLOW_TRACKING_URI")
+    """MLflow keeps the server that it was told of, in its modules and in the environment; later tests would find it."""
+    before = {name: os.environ[name] for name in _MLFLOW_PLACES if name in os.environ}
     yield
-    if before is None:
-        os.environ.pop("MLFLOW_TRACKING_URI", None)
-    else:
-        os.environ["MLFLOW_TRACKING_URI"] = before
+    if mlflow := sys.modules.get("mlflow"):
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri(None)
+    for name in _MLFLOW_PLACES:
+        os.environ.pop(name, None)
+    os.environ |= before
 
 
 def make_databases(server: str, name: str) -> dict[str, str]:

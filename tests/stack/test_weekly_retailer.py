@@ -259,7 +259,8 @@ def test_the_run_is_in_mlflow(run: Run) -> None:
     from shelfops_pipeline.tracking.aliases import model_name
     from shelfops_pipeline.tracking.probe import tracking_uri
 
-    client: Any = MlflowClient(tracking_uri(run.settings))
+    uri = tracking_uri(run.settings)
+    client: Any = MlflowClient(tracking_uri=uri, registry_uri=uri)
     version = client.get_model_version_by_alias(model_name("handlare", "production"), "champion")
     tracked = client.get_run(version.run_id)
     assert (tracked.data.tags["dataset"], tracked.data.tags["version"]) == ("handlare", "v2")
