@@ -18,7 +18,7 @@ from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.models.bundle import verify
 from shelfops_pipeline.models.serve import ServingInput
 from shelfops_pipeline.replenishment.alerts import stock_alerts
-from shelfops_pipeline.replenishment.reorder import Demand, Stock, plan_orders
+from shelfops_pipeline.replenishment.reorder import Demand, Stock, Terms, plan_orders
 from shelfops_pipeline.store import writes
 from shelfops_pipeline.store.tables import MODEL_VERSION, PAYLOAD
 
@@ -81,7 +81,10 @@ def publish_alerts(
     quantiles = ordered[list(c.QUANTILE_COLUMNS)].to_numpy(np.float32).reshape(*shape, -1)
     demand = Demand(ordered[c.MEAN].to_numpy(np.float32).reshape(shape), quantiles)
     stock = _latest_stock(inventory, keys)
-    plan = plan_orders(demand, stock, service_level, period_days, period_days)
+    today = pd.Timestamp(ordered[c.DATE].min()).date()
+    plan = plan_orders(
+        demand, stock, Terms.unknown(len(keys)), service_level=service_level, today=today, period_days=period_days
+    )
     stores, items = keys[c.STORE_ID].to_numpy(np.str_), keys[c.ITEM_ID].to_numpy(np.str_)
     alerts = stock_alerts(stores, items, stock, plan, service_level)
     writes.replace_alerts(engine, _pointer(registry).release, alerts)

@@ -1,127 +1,185 @@
-"""Order-up-to levels from the calibrated forecast.
+"""What to order: order-up-to levels from the calibrated forecast, and the quantity that a supplier's terms allow.
 
-Demand over the protection interval (lead time plus review period) is a distribution, not a sum of point forecasts:
-its mean is the sum of the periods' means; its variance adds their variances, their correlation, and the variability of
-the lead time (Silver, Pyke and Thomas 2017, ch. 6).
+A periodic-review (R, s, S) policy (Silver, Pyke and Thomas 2017, ch. 6): the reorder point s protects against demand
+until the delivery of the order after the next one; where a line of an order has a cost of its own, S is above it.
 """
 
 from dataclasses import dataclass
-from statistics import NormalDist
+from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfops_pipeline.contracts.columns import QUANTILES
+from shelfops_pipeline.replenishment import counts
+from shelfops_pipeline.replenishment.demand import (
+    Demand,
+    Spread,
+    cumulative_demand,
+    demand_between,
+    periods_of_supply,
+)
+from shelfops_pipeline.replenishment.economics import cycle_stock, fresh_level, target_level
+from shelfops_pipeline.replenishment.order_days import next_order_days
+from shelfops_pipeline.replenishment.terms import Economics, Reason, ReorderPlan, Stock, Terms
 
-Floats = NDArray[np.float32]
+__all__ = ["Demand", "Economics", "Reason", "ReorderPlan", "Stock", "Terms", "plan_orders"]
+
 Doubles = NDArray[np.float64]
 
-ERROR_CORRELATION = 0.3
-"""Correlation of the forecast errors of neighbouring periods, falling geometrically with distance: a forecast that is
-low today tends to be low tomorrow. Measured on simulated retailers: days 0.2 to 0.4, weeks 0.1 to 0.5."""
-
-
-@dataclass(frozen=True)
-class Demand:
-    """Calibrated forecast of n series and H periods."""
-
-    mean: Floats
-    """[n, H]"""
-    quantiles: Floats
-    """[n, H, 5] at contracts.columns.QUANTILES"""
-
-
-@dataclass(frozen=True)
-class Stock:
-    """Stock position of n series, aligned with the forecast's rows. NaN: unknown."""
-
-    on_hand: Doubles
-    on_order: Doubles
-    lead_time_days: Doubles
-    lead_time_sd: Doubles
-
-
-@dataclass(frozen=True)
-class ReorderPlan:
-    """Per series, in units."""
-
-    demand: Doubles
-    """expected over the protection interval"""
-    deviation: Doubles
-    """its standard deviation"""
-    order_up_to: Doubles
-    quantity: Doubles
-    """to order now; NaN where the stock is unknown"""
-    days_of_supply: Doubles
-    """whole days that the stock on hand lasts at expected demand, at most the horizon; NaN where unknown"""
-    stockout_probability: Doubles
-    """that demand over the lead time exceeds the stock on hand and on order; NaN where unknown"""
+DEFAULT_LEAD_DAYS = 7.0
+OVERSTOCK_FACTOR = 4.0  # stock position against the order-up-to level
 
 
 def plan_orders(
-    forecast: Demand, stock: Stock, service_level: float, review_days: int, period_days: int = 1
+    demand: Demand,
+    stock: Stock,
+    terms: Terms,
+    *,
+    service_level: float,
+    today: date,
+    period_days: int = 1,
+    economics: Economics = Economics(),  # noqa: B008  (frozen)
+    hour: float = 0.0,
 ) -> ReorderPlan:
-    """Order-up-to levels for a target probability of no stockout per order cycle. Unknown lead times count as 7 days.
+    """What to order at `hour` of `today`, the first day of the forecast; unknown lead times count as 7 days.
 
-    `period_days` is the length of a forecast period: 7 for weekly forecasts.
+    `service_level` is the target probability of no stockout per order cycle of series whose price and cost are unknown;
+    the others have that at which one more unit costs as much to hold as it earns. `period_days` is the length of a
+    forecast period: 7 for weekly forecasts.
     """
-    lead = np.where(np.isfinite(stock.lead_time_days), stock.lead_time_days, 7.0) / period_days
-    lead_sd = np.where(np.isfinite(stock.lead_time_sd), stock.lead_time_sd, 0.0) / period_days
-    demand, deviation = demand_over(forecast, lead + review_days / period_days, lead_sd)
-    up_to = np.ceil(demand + NormalDist().inv_cdf(service_level) * deviation)
+    cycle = _cycle(demand, stock, terms, today, period_days, hour)
+    level, point, up_to = _levels(cycle, terms, economics, service_level)
     position = stock.on_hand + stock.on_order
-    lasting = np.floor(periods_of_supply(forecast.mean, stock.on_hand) * period_days + 1e-6)
+    short = np.where(position < point, np.ceil(up_to - position), 0.0)
+    wanted = np.where(np.isnan(position), np.nan, short)
+    quantity, reason = _allowed(wanted, _room(cycle, position, terms), terms)
+    run_out, chance = _stockout(demand, position, today, period_days)
+    lasting = np.floor(periods_of_supply(demand.mean, stock.on_hand) * period_days + 1e-6)
+    most = np.maximum(OVERSTOCK_FACTOR * np.maximum(up_to, 1), up_to + _lot(terms))
+    base = np.datetime64(today, "D")
     return ReorderPlan(
-        demand=demand,
-        deviation=deviation,
+        demand=cycle.protected.mean,
+        deviation=np.sqrt(cycle.protected.variance),
+        safety_stock=point - cycle.protected.mean,
+        service_level=level,
+        reorder_point=point,
         order_up_to=up_to,
-        quantity=np.maximum(up_to - position, 0),
+        quantity=quantity,
+        unconstrained_quantity=wanted,
         days_of_supply=np.where(np.isfinite(stock.on_hand), lasting, np.nan),
-        stockout_probability=_exceeding(position, *demand_over(forecast, lead, lead_sd)),
+        stockout_probability=1 - counts.at_most(position, cycle.exposed.mean, cycle.exposed.variance),
+        stockout_date=run_out,
+        stockout_date_probability=chance,
+        overstock_units=np.maximum(position - most, 0),
+        order_date=base + cycle.order_in.astype(np.int64),
+        delivery_date=base + np.ceil(cycle.delivered).astype(np.int64),
+        protection_days=cycle.protection,
+        reason=reason,
     )
 
 
-def periods_of_supply(mean: Floats, on_hand: Doubles) -> Doubles:
-    """[n] periods until expected demand `mean` [n, H] has used up the stock; a period counts in part, H is the most."""
-    n, H = mean.shape
-    used = np.concatenate([np.zeros((n, 1)), np.cumsum(mean, axis=1, dtype=np.float64)], axis=1)
-    whole = (used[:, 1:] <= on_hand[:, None]).sum(axis=1)
-    row, cut = np.arange(n), np.minimum(whole, H - 1)
-    left, rate = np.clip(on_hand - used[row, cut], 0, None), mean[row, cut]
-    part = np.divide(left, rate, out=np.zeros(n), where=(whole < H) & (rate > 0))
-    return np.asarray(whole + part)
+@dataclass(frozen=True)
+class _Cycle:
+    """Days from today, and demand in between."""
+
+    order_in: Doubles
+    next_in: Doubles
+    """until the order after it"""
+    delivered: Doubles
+    protection: Doubles
+    """until the delivery of the order after it"""
+    exposed: Spread
+    """demand until the delivery, which no order can serve"""
+    protected: Spread
+    fresh: Spread
+    """demand within the shelf life of what is delivered"""
 
 
-def demand_over(forecast: Demand, periods: Doubles, lead_sd: Doubles) -> tuple[Doubles, Doubles]:
-    """(mean, standard deviation) of each series' demand over its first `periods` (fractions count in part).
+def _cycle(demand: Demand, stock: Stock, terms: Terms, today: date, period_days: int, hour: float) -> _Cycle:
+    lead, lead_sd = _known(stock.lead_time_days, DEFAULT_LEAD_DAYS), _known(stock.lead_time_sd, 0.0)
+    review = _known(terms.review_days, period_days)
+    order_in, next_in = next_order_days(terms.order_weekdays, terms.cutoff_hour, review, today, hour)
+    delivered, protection, now = order_in + lead, next_in + lead, np.zeros_like(lead)
+    last = delivered + _known(terms.shelf_life_days, 0)
 
-    `lead_sd` is the standard deviation of that number. Past the horizon, demand goes on at the horizon's mean rate.
-    Within a period, variance grows in proportion to time: half a week is less sure than half of the week's deviation.
-    """
-    H = forecast.mean.shape[1]
-    share = np.clip(periods[:, None] - np.arange(H), 0, 1)
-    beyond = np.maximum(periods / H, 1)
-    mean = (forecast.mean * share).sum(axis=1, dtype=np.float64) * beyond
-    deviation = period_deviation(forecast) * np.sqrt(share)
-    distance = np.abs(np.subtract.outer(np.arange(H), np.arange(H)))
-    variance = np.einsum("si,ij,sj->s", deviation, ERROR_CORRELATION**distance, deviation, optimize=True) * beyond
-    rate = mean / np.maximum(periods, 1e-6)
-    return mean, np.sqrt(variance + (rate * lead_sd) ** 2)
+    def between(start: Doubles, end: Doubles, end_sd: Doubles) -> Spread:
+        return demand_between(demand, start / period_days, end / period_days, end_sd / period_days)
 
-
-def period_deviation(forecast: Demand) -> Doubles:
-    """[S, H] standard deviation of each period's demand from its central 90 % interval (a normal one is 3.29 wide)."""
-    width = NormalDist().inv_cdf(QUANTILES[-1]) - NormalDist().inv_cdf(QUANTILES[0])
-    interval = forecast.quantiles[..., -1] - forecast.quantiles[..., 0]
-    # Where the interval is all zeros, sales are rare: the Poisson deviation is the least there can be.
-    return np.maximum(interval / width, np.sqrt(np.maximum(forecast.mean, 0))).astype(np.float64)
+    return _Cycle(
+        order_in=order_in,
+        next_in=next_in,
+        delivered=delivered,
+        protection=protection,
+        exposed=between(now, delivered, lead_sd),
+        protected=between(now, protection, lead_sd),
+        fresh=between(delivered, last, now),
+    )
 
 
-def _exceeding(position: Doubles, demand: Doubles, deviation: Doubles) -> Doubles:
-    """Probability that normal demand is above the position; yes or no where nothing is uncertain (no demand, or no lead
-    time); NaN where the position is unknown."""
-    from scipy.special import ndtr
+def _levels(
+    cycle: _Cycle, terms: Terms, economics: Economics, service_level: float
+) -> tuple[Doubles, Doubles, Doubles]:
+    """(service level, reorder point, order-up-to level)."""
+    mean, days = cycle.protected.mean, cycle.next_in - cycle.order_in
+    rate = mean / cycle.protection
+    extra = cycle_stock(rate, days, terms, economics)
+    level = target_level(rate, extra, days, terms, economics, service_level)
+    point = counts.quantile(level, mean, cycle.protected.variance)
+    shown = np.where(mean > 0, np.ceil(mean + _known(terms.presentation_minimum, 0)), 0)
+    point = np.maximum(point, shown)
+    return level, point, point + np.round(extra)
 
-    uncertain = deviation > 0
-    chance = ndtr((demand - position) / np.where(uncertain, deviation, 1))
-    return np.where(np.isnan(position), np.nan, np.where(uncertain, chance, position < demand))
+
+def _room(cycle: _Cycle, position: Doubles, terms: Terms) -> Doubles:
+    """[n] units that will be sold while they are fresh, beside what will be left of the position; infinite where
+    nothing perishes."""
+    perishes = np.isfinite(terms.shelf_life_days)
+    left = np.maximum(position - cycle.exposed.mean, 0)
+    sold = counts.quantile(fresh_level(terms), cycle.fresh.mean, cycle.fresh.variance)
+    return np.where(perishes, np.maximum(sold - left, 0), np.inf)
+
+
+def _allowed(wanted: Doubles, room: Doubles, terms: Terms) -> tuple[Doubles, NDArray[np.int8]]:
+    """(quantity that the terms allow, reason). Of the packs that shelf life has room for, the nearest number."""
+    pack = np.maximum(_known(terms.case_pack, 1), 1)
+    minimum = np.ceil(_known(terms.minimum_order, 0) / pack) * pack
+    packed = np.ceil(wanted / pack) * pack
+    raised = np.where(packed > 0, np.maximum(packed, minimum), packed)
+    capped = np.where(room < raised, np.floor(room / pack + 0.5) * pack, raised)
+    quantity = np.minimum(np.where(capped < minimum, 0, capped), raised)
+    reason = np.full(len(wanted), Reason.UNKNOWN_STOCK, dtype=np.int8)
+    for applies, code in (
+        (wanted <= 0, Reason.ENOUGH),
+        (wanted > 0, Reason.BELOW_REORDER_POINT),
+        (packed > wanted, Reason.CASE_PACK),
+        (raised > packed, Reason.MINIMUM_ORDER),
+        (quantity < raised, Reason.SHELF_LIFE),
+    ):
+        reason[applies] = code
+    return quantity, reason
+
+
+def _lot(terms: Terms) -> Doubles:
+    """The least that can be ordered."""
+    return np.maximum(_known(terms.case_pack, 1), _known(terms.minimum_order, 0))
+
+
+def _stockout(
+    demand: Demand, position: Doubles, today: date, period_days: int
+) -> tuple[NDArray[np.datetime64], Doubles]:
+    """(day by which it is more likely than not that demand has exceeded the position, probability of that)."""
+    total = cumulative_demand(demand)
+    chance = 1 - counts.at_most(position[:, None], total.mean, total.variance)
+    likely = chance > 0.5
+    some, period = likely.any(axis=1), np.argmax(likely, axis=1)
+    row = np.arange(len(position))
+    before = np.where(period > 0, chance[row, np.maximum(period - 1, 0)], 0.0)
+    part = (0.5 - before) / np.maximum(chance[row, period] - before, 1e-9)  # of the period, until it was even
+    within = np.clip(np.ceil(np.nan_to_num(part) * period_days) - 1, 0, period_days - 1)
+    day = np.datetime64(today, "D") + (period * period_days + within).astype(np.int64)
+    last = np.where(some, chance[row, period], chance[:, -1])
+    return np.where(some, day, np.datetime64("NaT", "D")), last
+
+
+def _known(values: Doubles, otherwise: float) -> Doubles:
+    return np.where(np.isfinite(values), values, otherwise)

@@ -17,6 +17,7 @@ import httpx
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import nbinom
 from sqlalchemy import Engine, text
 
 from shelfops_api.settings import ApiSettings
@@ -31,7 +32,7 @@ from shelfops_pipeline.lifecycle.publish import champion_models
 from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.models.bundle import read_manifest
 from shelfops_pipeline.models.serve import serving_inputs
-from shelfops_pipeline.replenishment.reorder import ERROR_CORRELATION
+from shelfops_pipeline.replenishment.demand import ERROR_CORRELATION
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.engine import for_database, open_engine
 from tests.api.support import check_problem, served
@@ -203,16 +204,22 @@ def over(mean: Floats, spread: Floats, days: float, late: float) -> tuple[float,
     return float(total), float((variance + (total / max(days, 1e-6) * late) ** 2) ** 0.5)
 
 
+def counted(mean: float, deviation: float) -> tuple[float, float]:
+    """(size, probability) of the negative binomial distribution with this mean and deviation."""
+    excess = max(deviation**2 - mean, 1e-6 * mean)
+    return mean**2 / excess, mean / (mean + excess)
+
+
 def plain_alert(weeks: pd.DataFrame, held: pd.Series, level: float) -> tuple[str, float, float]:
     """(kind, or nothing; order-up-to level; days of supply) of one series, day by day."""
     mean, width = weeks[c.MEAN].to_numpy(), 2 * NormalDist().inv_cdf(0.95)
     spread = np.maximum((weeks["q95"] - weeks["q05"]).to_numpy() / width, np.sqrt(mean))
     late = 1.5 if held["lead"] == 5 else 0.0
     demand, deviation = over(mean, spread, held["lead"] + 7, late)  # the next look at the stock is a week away
-    up_to = float(np.ceil(demand + NormalDist().inv_cdf(level) * deviation))
+    up_to = float(nbinom(*counted(demand, deviation)).ppf(level)) if demand else 0.0
     position = held["on_hand"] + held["on_order"]
     soon, unsure = over(mean, spread, held["lead"], late)
-    chance = 1 - NormalDist(soon, unsure).cdf(position) if unsure else float(position < soon)
+    chance = float(nbinom(*counted(soon, unsure)).sf(position)) if soon else 0.0
     kind = "overstock" if position > 4 * max(up_to, 1) else ""
     kind = "stockout_risk" if chance > 0.5 else "reorder_now" if chance > 1 - level else kind
     lasting = [over(mean, spread, days, 0)[0] <= held["on_hand"] for days in range(1, 7 * HORIZON + 1)]

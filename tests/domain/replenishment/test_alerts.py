@@ -1,13 +1,14 @@
 """One alert per series at most: the most urgent."""
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pytest
 
 from shelfops_pipeline.replenishment.alerts import stock_alerts
-from shelfops_pipeline.replenishment.reorder import Demand, Stock, plan_orders
+from shelfops_pipeline.replenishment.reorder import Demand, Stock, Terms, plan_orders
 from shelfops_pipeline.store.records import Alert
 
 H = 14
@@ -24,7 +25,9 @@ def alerts() -> Raise:
         daily = np.full((n, H), mean, np.float32)
         quantiles = daily[..., None] * np.array([0.4, 0.8, 1, 1.2, 1.6], np.float32)
         held = Stock(np.array(on_hand, float), np.broadcast_to(np.float64(on_order), n), np.full(n, 3.0), np.zeros(n))
-        plan = plan_orders(Demand(daily, quantiles), held, LEVEL, 1)
+        plan = plan_orders(
+            Demand(daily, quantiles), held, Terms.unknown(n), service_level=LEVEL, today=date(2025, 3, 3)
+        )
         ids = np.array([f"i{k}" for k in range(n)])
         return stock_alerts(np.full(n, "s"), ids, held, plan, LEVEL)
 
