@@ -6,8 +6,10 @@ from typing import Annotated
 import structlog
 from fastapi import Depends, Request
 
+from shelfops_api.auth import Authenticator
 from shelfops_api.champion import Champion, Snapshot
 from shelfops_api.errors import Code, Problem
+from shelfops_api.keyring import KeyRing
 from shelfops_api.settings import ApiSettings
 from shelfops_api.warehouse import Warehouse
 
@@ -19,6 +21,8 @@ class Services:
     settings: ApiSettings
     warehouse: Warehouse
     champion: Champion
+    keys: KeyRing
+    auth: Authenticator
 
 
 # These are coroutines only because FastAPI would otherwise run each in a thread of its own.
@@ -35,6 +39,10 @@ async def _warehouse(services: Annotated[Services, Depends(_services)]) -> Wareh
     return services.warehouse
 
 
+async def _auth(services: Annotated[Services, Depends(_services)]) -> Authenticator:
+    return services.auth
+
+
 async def _snapshot(services: Annotated[Services, Depends(_services)]) -> Snapshot:
     snapshot = services.champion.snapshot
     if snapshot is None:
@@ -45,5 +53,6 @@ async def _snapshot(services: Annotated[Services, Depends(_services)]) -> Snapsh
 
 SettingsDep = Annotated[ApiSettings, Depends(_settings)]
 WarehouseDep = Annotated[Warehouse, Depends(_warehouse)]
+AuthDep = Annotated[Authenticator, Depends(_auth)]
 SnapshotDep = Annotated[Snapshot, Depends(_snapshot)]
 """The release that this request is answered from: FastAPI evaluates it once, so an answer cannot mix two."""

@@ -34,6 +34,13 @@ class Code(StrEnum):
     UNKNOWN_CHANNEL = "unknown_channel"
     UNKNOWN_SERIES = "unknown_series"
     BODY_TOO_LARGE = "body_too_large"
+    UNAUTHENTICATED = "unauthenticated"
+    INVALID_CREDENTIALS = "invalid_credentials"
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105 - a code
+    MISSING_SCOPE = "missing_scope"
+    SCOPE_NOT_HELD = "scope_not_held"
+    KEY_REQUIRED = "key_required"
+    RATE_LIMITED = "rate_limited"
     NO_CHAMPION = "no_champion"
     RELEASE_UNPUBLISHED = "release_unpublished"
     WAREHOUSE_UNAVAILABLE = "warehouse_unavailable"
@@ -48,6 +55,13 @@ _MEANING: Final[dict[Code, tuple[int, str]]] = {
     Code.UNKNOWN_CHANNEL: (422, "The model has no such known-future input"),
     Code.UNKNOWN_SERIES: (404, "There is no such series"),
     Code.BODY_TOO_LARGE: (413, "The request body is too large"),
+    Code.UNAUTHENTICATED: (401, "Credentials are needed"),
+    Code.INVALID_CREDENTIALS: (401, "The credentials are not valid"),
+    Code.TOKEN_EXPIRED: (401, "The token has expired"),
+    Code.MISSING_SCOPE: (403, "The credentials do not allow this"),
+    Code.SCOPE_NOT_HELD: (403, "A token cannot have more scopes than its key"),
+    Code.KEY_REQUIRED: (403, "Only an API key can be exchanged"),
+    Code.RATE_LIMITED: (429, "Too many requests"),
     Code.NO_CHAMPION: (503, "No model has been promoted yet"),
     Code.RELEASE_UNPUBLISHED: (503, "The release has not been published yet"),
     Code.WAREHOUSE_UNAVAILABLE: (503, "The warehouse cannot be reached"),
@@ -82,9 +96,12 @@ class ProblemBody(BaseModel):
 class Problem(HTTPException):
     """Raised anywhere below a route to answer with a problem."""
 
-    def __init__(self, code: Code, detail: str, errors: Sequence[Fault] = ()) -> None:
+    def __init__(
+        self, code: Code, detail: str, errors: Sequence[Fault] = (), *, headers: dict[str, str] | None = None
+    ) -> None:
         status, self.title = _MEANING[code]
-        headers = {"Retry-After": _RETRY_SECONDS} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            headers = {"Retry-After": _RETRY_SECONDS, **(headers or {})}
         super().__init__(status, detail, headers)
         self.code, self.errors = code, list(errors)
 

@@ -1,30 +1,30 @@
 """The service: `uvicorn shelfops_api.main:app`. It connects to nothing before it starts to serve."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
+import structlog
 from fastapi import FastAPI
 
 from shelfops_api import errors
+from shelfops_api.auth import Authenticator
 from shelfops_api.champion import Champion
 from shelfops_api.deps import Services
+from shelfops_api.documentation import Api
+from shelfops_api.keyring import KeyRing
 from shelfops_api.logs import json_logs
 from shelfops_api.middleware import BodyLimit, RequestContext
-from shelfops_api.routes import champion, forecasts, health, predict
+from shelfops_api.routes import champion, forecasts, health, predict, tokens
 from shelfops_api.settings import ApiSettings
 from shelfops_api.warehouse import Warehouse, WarehouseState
+from shelfops_pipeline.errors import ShelfOpsError
 
+ROUTERS: Final = tuple(room.router for room in (health, tokens, champion, forecasts, predict))
 
-class Api(FastAPI):
-    """FastAPI whose documentation knows our one error schema."""
-
-    def openapi(self) -> dict[str, Any]:
-        schema = super().openapi()
-        schema["components"]["schemas"].update(errors.problem_schemas())
-        return schema
+log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
@@ -32,35 +32,54 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     with json_logs(services.settings.api_log_level):
         await asyncio.to_thread(services.champion.refresh)
-        watch = asyncio.create_task(services.champion.watch(services.settings.api_poll_seconds))
-        yield
-        watch.cancel()
-        with suppress(asyncio.CancelledError):
-            await watch
+        log.info("started", mode=services.settings.api_mode, open_without_credentials_to=services.auth.open_to)
+        async with _running(services.champion.watch(services.settings.api_poll_seconds), services.keys.watch()):
+            yield
         services.warehouse.close()
 
 
+@asynccontextmanager
+async def _running(*work: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
+    """Do `work` beside the block, and end it with the block."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 def create_app(settings: ApiSettings | None = None) -> FastAPI:
-    """The application; settings default to the environment's."""
+    """The application; settings default to the environment's. Raises ShelfOpsError for those that it refuses."""
     settings = settings or ApiSettings()
     warehouse = Warehouse(settings)
     watched = Champion(
         settings.models, is_published=lambda release: warehouse.state(release) is WarehouseState.PUBLISHED
     )
+    keys = KeyRing(warehouse, settings)
+    auth = Authenticator(settings, keys)
     app = Api(
+        ROUTERS,
         title="ShelfOps",
         version=version("shelfops"),
         summary="Demand forecasts of one retailer, and what-ifs on the model that made them",
         responses=errors.documented(errors.Code.INTERNAL_ERROR),
         lifespan=_lifespan,
     )
-    app.state.services = Services(settings, warehouse, watched)
-    for room in (health, champion, forecasts, predict):
-        app.include_router(room.router)
+    app.state.services = Services(settings, warehouse, watched, keys, auth)
     errors.install(app)
     app.add_middleware(BodyLimit, max_bytes=settings.api_max_body_bytes)
     app.add_middleware(RequestContext)  # added last, so outermost
     return app
 
 
-app = create_app()
+def _from_environment() -> FastAPI:
+    """What uvicorn serves; refused settings end the process with one line."""
+    try:
+        return create_app()
+    except ShelfOpsError as error:
+        raise SystemExit(f"shelfops: {error}") from None
+
+
+app = _from_environment()

@@ -1,7 +1,7 @@
 """Requests and answers of the API. Columns are those of `contracts.columns`."""
 
 from datetime import date, datetime
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
@@ -50,11 +50,12 @@ class Alive(BaseModel):
 class Ready(BaseModel):
     """A champion is loaded. Without a warehouse only /v1/champion can be answered."""
 
-    model_config = _example({"status": "ready", "release": "v2+v1", "warehouse": "published"})
+    model_config = _example({"status": "ready", "release": "v2+v1", "warehouse": "published", "open_to": "nobody"})
 
     status: str = "ready"
     release: str
     warehouse: WarehouseState = Field(description="Does the warehouse hold the release's rows, and can it be reached?")
+    open_to: Literal["nobody", "this machine", "everybody"] = Field(description="Who needs no credentials")
 
 
 class Version(BaseModel):

@@ -3,15 +3,16 @@
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 
+from shelfops_api.auth import Scope, require
 from shelfops_api.deps import SnapshotDep, WarehouseDep
 from shelfops_api.errors import Code, Fault, Problem, documented
 from shelfops_api.lookup import stored_forecast
 from shelfops_api.schemas import ForecastPeriod, SeriesForecast, SeriesId
 from shelfops_api.whatif import PERIOD_COLUMNS, covered
 
-router = APIRouter(prefix="/v1/forecasts", tags=["forecasts"])
+router = APIRouter(prefix="/v1/forecasts", tags=["forecasts"], dependencies=[Depends(require(Scope.READ))])
 
 _PROBLEMS = documented(
     Code.UNKNOWN_SERIES,

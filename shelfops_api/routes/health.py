@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from shelfops_api.deps import SnapshotDep, WarehouseDep
+from shelfops_api.deps import AuthDep, SnapshotDep, WarehouseDep
 from shelfops_api.errors import Code, documented
 from shelfops_api.schemas import Alive, Ready
 
@@ -16,6 +16,6 @@ async def alive() -> Alive:
 
 
 @router.get("/readyz", responses=documented(Code.NO_CHAMPION))
-def ready(snapshot: SnapshotDep, warehouse: WarehouseDep) -> Ready:
+def ready(snapshot: SnapshotDep, warehouse: WarehouseDep, auth: AuthDep) -> Ready:
     """Is a champion loaded, and what has the warehouse for it?"""
-    return Ready(release=snapshot.release, warehouse=warehouse.state(snapshot.release))
+    return Ready(release=snapshot.release, warehouse=warehouse.state(snapshot.release), open_to=auth.open_to)

@@ -1,14 +1,15 @@
 """What-if predictions, computed while the caller waits."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
+from shelfops_api.auth import Scope, require
 from shelfops_api.deps import SettingsDep, SnapshotDep, WarehouseDep
 from shelfops_api.errors import Code, Fault, Problem, documented
 from shelfops_api.lookup import stored_features
 from shelfops_api.schemas import PredictAnswer, PredictRequest
 from shelfops_api.whatif import predict_batch
 
-router = APIRouter(prefix="/v1/predict", tags=["predict"])
+router = APIRouter(prefix="/v1/predict", tags=["predict"], dependencies=[Depends(require(Scope.PREDICT))])
 
 _PROBLEMS = documented(
     Code.BAD_REQUEST,

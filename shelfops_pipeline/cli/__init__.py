@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from shelfops_pipeline.cli.bench import bench
+from shelfops_pipeline.cli.keys import keys
 from shelfops_pipeline.cli.models import models
 from shelfops_pipeline.cli.options import AsOf, Data, Dataset, Horizon, Seed, TierOption, configure
 from shelfops_pipeline.cli.quarantine import quarantine
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 app.add_typer(models, name="models")
 app.add_typer(quarantine, name="quarantine")
+app.add_typer(keys, name="keys")
 app.add_typer(bench, name="bench")
 
 _DEMO_EFFORT = 0.3  # of the default training size: a first look should not take long

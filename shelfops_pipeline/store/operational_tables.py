@@ -1,4 +1,4 @@
-"""The tables of running the system, beside those of the retailer: requests for retraining, and alerts about runs."""
+"""The tables of running the system, beside those of the retailer: requests for retraining, alerts about runs, keys."""
 
 from enum import StrEnum
 
@@ -8,6 +8,7 @@ from sqlalchemy import (
     DateTime,
     Identity,
     Index,
+    LargeBinary,
     PrimaryKeyConstraint,
     String,
     Table,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     func,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from shelfops_pipeline.contracts.columns import REASON
 from shelfops_pipeline.store.tables import DATASET, metadata
@@ -81,4 +83,22 @@ operational_alerts = Table(
         unique=True,
         postgresql_where=text("resolved_at IS NULL"),
     ),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _id("key_id"),
+    _id(DATASET),
+    _id("name"),
+    Column("hash", LargeBinary, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("created_by", Text, nullable=False),
+    _moment("expires_at"),
+    _moment("revoked_at"),
+    Column("revoked_by", Text),
+    _moment("last_used_at"),
+    PrimaryKeyConstraint("key_id"),
+    Index("ix_api_keys_name", DATASET, "name", unique=True, postgresql_where=text("revoked_at IS NULL")),
 )

@@ -25,7 +25,12 @@ def call(api: httpx.Client, method: str, path: str, **options: Any) -> httpx.Res
 
 def test_it_is_alive_and_ready(api: httpx.Client) -> None:
     assert api.get("/healthz").json() == {"status": "alive"}
-    assert api.get("/readyz").json() == {"status": "ready", "release": "v2+v1", "warehouse": "published"}
+    assert api.get("/readyz").json() == {
+        "status": "ready",
+        "release": "v2+v1",
+        "warehouse": "published",
+        "open_to": "this machine",
+    }
 
 
 def test_the_champion_is_described(api: httpx.Client, retailer: Retailer) -> None:

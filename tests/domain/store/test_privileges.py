@@ -10,8 +10,10 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import ProgrammingError
 
+from shelfops_pipeline.contracts.access import Scope
 from shelfops_pipeline.contracts.columns import FORECAST_COLUMNS, ITEM_ID, STORE_ID
 from shelfops_pipeline.store import reads, writes
+from shelfops_pipeline.store.api_keys import issue_key, list_keys, note_use
 from shelfops_pipeline.store.engine import open_engine, url_string, warehouse_url
 from shelfops_pipeline.store.operations import operational_alerts_of
 from shelfops_pipeline.store.requests import add_request, retrain_request
@@ -61,9 +63,18 @@ def test_it_asks_for_a_retraining_once(reader: Engine) -> None:
     assert retrain_request(reader, asked.request_id) == asked
 
 
+def test_it_reads_keys_and_notes_their_use(warehouse: Engine, reader: Engine) -> None:
+    issued = issue_key(warehouse, SHOP, "till", [Scope.READ], by="boss")
+    assert [record.last_used_at for record in list_keys(reader, SHOP)] == [None]
+    note_use(reader, [issued.key_id])
+    assert [record.last_used_at is None for record in list_keys(reader, SHOP)] == [False]
+
+
 @pytest.mark.parametrize(
     "statement",
     [
+        "UPDATE api_keys SET scopes = '{admin}'",
+        "INSERT INTO api_keys (key_id, dataset, name, hash, scopes, created_by) VALUES ('x', 'x', 'x', 'x', '{}', 'x')",
         "DELETE FROM demand_forecasts",
         "INSERT INTO releases (release, champion_version, dataset, manifest) VALUES ('x', 'x', 'x', '{}')",
         "UPDATE online_features SET origin = '2025-01-01'",
