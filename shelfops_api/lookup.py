@@ -12,7 +12,7 @@ def stored_forecast(warehouse: Warehouse, release: str, key: SeriesKey) -> list[
     """The series' published forecast in order of date. Raises Problem when the release has no such series."""
     rows = series_forecast(warehouse.engine(), release, *key)
     if not rows:
-        _check_published(warehouse, release)
+        check_published(warehouse, release)
         raise Problem(Code.UNKNOWN_SERIES, _unknown(key, release))
     return rows
 
@@ -31,12 +31,12 @@ def stored_features(warehouse: Warehouse, release: str, batch: Sequence[SeriesKe
         if key not in found
     ]
     if faults:
-        _check_published(warehouse, release)
+        check_published(warehouse, release)
         raise Problem(Code.UNKNOWN_SERIES, f"{faults[0].pointer}: {faults[0].detail}", faults)
     return found
 
 
-def _check_published(warehouse: Warehouse, release: str) -> None:
+def check_published(warehouse: Warehouse, release: str) -> None:
     if not warehouse.holds(release):
         raise Problem(Code.RELEASE_UNPUBLISHED, f"Release {release} is not in the warehouse yet; it is being published")
 

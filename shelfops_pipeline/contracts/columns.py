@@ -49,6 +49,9 @@ MODEL: Final = "model"
 ACTUAL: Final = "y"
 BACKTEST_COLUMNS: Final = (*FORECAST_COLUMNS, ORIGIN, MODEL, ACTUAL)
 
+# Totals of the forecast table: LEVEL says of what, and an id that a level does not have is empty.
+LEVEL: Final = "level"
+
 # Score table: one row per tier, group, model and metric (VALUE is its value).
 TIER: Final = "tier"
 BY: Final = "by"
@@ -90,6 +93,15 @@ class Grain(StrEnum):
     def days(self) -> int:
         """Days in a period."""
         return 7 if self is Grain.WEEK else 1
+
+
+class TotalLevel(StrEnum):
+    """What is added up to a total, per period."""
+
+    ALL = "all"
+    STORE = "store"
+    CATEGORY = "category"
+    STORE_CATEGORY = "store_category"
 
 
 class Metric(StrEnum):

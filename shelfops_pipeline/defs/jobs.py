@@ -30,7 +30,7 @@ train = dg.define_asset_job(
 )
 score = dg.define_asset_job(
     "backtest_recipes",  # the asset has the shorter name, and Dagster allows it once
-    PANEL | dg.AssetSelection.assets("backtest") | SCORED,
+    PANEL | dg.AssetSelection.assets("backtest", "totals_calibration") | SCORED,
     description="Score the present recipes on the latest folds, and write forecasts, scores and charts of it. "
     "Registers and promotes nothing.",
 )

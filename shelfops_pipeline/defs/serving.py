@@ -14,11 +14,19 @@ from shelfops_pipeline.defs.partitioned import Partitions
 from shelfops_pipeline.defs.partitions import ML_QUEUE, PANEL_POOL
 from shelfops_pipeline.defs.resources import Retailer, Warehouse
 from shelfops_pipeline.defs.types import PredictionInput
+from shelfops_pipeline.evaluation.totals import totals_table
 from shelfops_pipeline.explain.publish import publish_explanations
 from shelfops_pipeline.inference.predict import ServedModel, predict_demand
-from shelfops_pipeline.lifecycle.publish import champion_models, publish_alerts, publish_inputs, publish_table
+from shelfops_pipeline.lifecycle.publish import (
+    champion_models,
+    publish_alerts,
+    publish_inputs,
+    publish_table,
+    publish_totals,
+)
 from shelfops_pipeline.models.bundle import read_manifest
 from shelfops_pipeline.models.serve import ServedPart, ServingInput, forecast_table, serving_inputs
+from shelfops_pipeline.models.total_intervals import TotalIntervals
 from shelfops_pipeline.monitoring.issued import Role, issue
 from shelfops_pipeline.store.tables import MODEL_VERSION
 
@@ -97,6 +105,23 @@ def forecast_explanations(
         told = publish_explanations(engine, retailer.settings.models, panel, online_features)
     facts: dict[str, Any] = {"release": told.release, "periods explained": told.periods, "for example": told.example}
     return dg.MaterializeResult(metadata=facts | {"dagster/row_count": told.rows})
+
+
+@dg.asset(group_name="serving", owners=OWNERS, kinds={"postgres"}, automation_condition=CARRIED, pool=PANEL_POOL)
+def forecast_totals(
+    retailer: Retailer,
+    warehouse: Warehouse,
+    panel: Panel,
+    demand_forecasts: pd.DataFrame,
+    totals_calibration: dict[str, Any],
+) -> dg.MaterializeResult[None]:
+    """Expected demand of stores, of categories and of the whole retailer, with intervals of their own."""
+    table = totals_table(panel, demand_forecasts, TotalIntervals.from_json(totals_calibration))
+    with warehouse.engine() as engine:
+        release, rows = publish_totals(engine, retailer.registry, table)
+    groups = table.column(c.LEVEL).value_counts().to_pylist()
+    facts = {f"rows by {g['values']}": g["counts"] for g in groups}
+    return dg.MaterializeResult(metadata={"release": release, "dagster/row_count": rows, **facts})
 
 
 @dg.asset(group_name="replenishment", owners=OWNERS, kinds={"postgres"}, automation_condition=CARRIED, pool=PANEL_POOL)

@@ -15,6 +15,7 @@ from shelfops_pipeline.defs.types import ColdStartFeatures, ProductionFeatures
 from shelfops_pipeline.evaluation.backtest import Backtest
 from shelfops_pipeline.evaluation.report import headline, per_fold
 from shelfops_pipeline.evaluation.scores import scores_table
+from shelfops_pipeline.evaluation.totals import total_intervals
 from shelfops_pipeline.features.create import FeatureRows, create_features, create_windows
 from shelfops_pipeline.lifecycle.training import backtest_plan
 from shelfops_pipeline.models.gbm import fit_xgboost
@@ -151,6 +152,14 @@ def backtest(context: dg.AssetExecutionContext, retailer: Retailer, panel: Panel
         if text := groups_markdown(scores, by):
             facts[f"by {by}"] = dg.MetadataValue.md(text)
     return dg.MaterializeResult(value=result, metadata=facts)
+
+
+@dg.asset(group_name="evaluation", owners=OWNERS, kinds={"numpy"}, pool=PANEL_POOL, io_manager_key="json")
+def totals_calibration(panel: Panel, backtest: Backtest) -> dg.MaterializeResult[dict[str, Any]]:
+    """How far the backtest's totals of stores and categories were off: what intervals of served totals are made of."""
+    intervals = total_intervals(panel, backtest)
+    facts = {f"{level.value}: error that its series share": of.common for level, of in intervals.levels.items()}
+    return dg.MaterializeResult(value=intervals.to_json(), metadata=facts)
 
 
 TIER_ASSETS = [make(tier) for tier in Tier for make in (features_asset, xgboost_asset, lstm_asset)]

@@ -19,7 +19,7 @@ from shelfops_pipeline.models.bundle import verify
 from shelfops_pipeline.models.serve import ServingInput
 from shelfops_pipeline.replenishment.alerts import stock_alerts
 from shelfops_pipeline.replenishment.reorder import Demand, Stock, Terms, plan_orders
-from shelfops_pipeline.store import writes
+from shelfops_pipeline.store import totals, writes
 from shelfops_pipeline.store.tables import MODEL_VERSION, PAYLOAD
 
 _KEEP_RELEASES = 2
@@ -49,8 +49,7 @@ def publish_inputs(engine: Engine, registry: Registry, panel: Panel, inputs: lis
 def publish_table(engine: Engine, registry: Registry, table: pa.Table) -> str:
     """Write the forecasts, then name the release; older releases but one are deleted. Returns the release."""
     pointer = _pointer(registry)
-    columns = {name: table.column(name).to_numpy() for name in table.column_names}
-    writes.publish_forecasts(engine, pointer.release, columns)
+    writes.publish_forecasts(engine, pointer.release, _columns(table))
     writes.publish_release(
         engine,
         pointer.release,
@@ -61,6 +60,16 @@ def publish_table(engine: Engine, registry: Registry, table: pa.Table) -> str:
     )
     writes.prune_releases(engine, pointer.dataset, keep=_KEEP_RELEASES)
     return pointer.release
+
+
+def publish_totals(engine: Engine, registry: Registry, table: pa.Table) -> tuple[str, int]:
+    """Write the totals of the release's forecasts; returns the release and the number of rows."""
+    release = _pointer(registry).release
+    return release, totals.publish_totals(engine, release, _columns(table))
+
+
+def _columns(table: pa.Table) -> dict[str, Any]:
+    return {name: table.column(name).to_numpy() for name in table.column_names}
 
 
 def publish_alerts(

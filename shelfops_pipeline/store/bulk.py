@@ -73,8 +73,7 @@ def replace_series(connection: Connection, table: str, data: "pa.Table") -> int:
     delete_series(connection, table, data)
     # In key order the index grows at its right edge: 1.4 times as fast.
     order = [name for name in (STORE_ID, ITEM_ID, DATE) if name in data.column_names]
-    _copy(driver(connection).cursor(), table, data.sort_by([(name, "ascending") for name in order]))
-    return int(data.num_rows)
+    return copy_table(connection, table, data.sort_by([(name, "ascending") for name in order]))
 
 
 def delete_series(connection: Connection, table: str, data: "pa.Table") -> None:
@@ -90,9 +89,14 @@ def delete_series(connection: Connection, table: str, data: "pa.Table") -> None:
     )
 
 
-def _copy(cursor: "psycopg.Cursor[Any]", table: str, data: "pa.Table") -> None:
+def copy_table(connection: Connection, table: str, data: "pa.Table") -> int:
+    """Add all rows of `data`, in the caller's transaction; returns their number.
+
+    Raises DataError when two rows have the same key, or a required value is missing.
+    """
     from pyarrow import csv
 
+    cursor = driver(connection).cursor()
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, data.column_names))
     )
@@ -106,6 +110,7 @@ def _copy(cursor: "psycopg.Cursor[Any]", table: str, data: "pa.Table") -> None:
     except (IntegrityError, PostgresDataError) as error:
         detail = error.diag.message_detail or error.diag.context or ""
         raise DataError(f"Cannot publish {table}: {error.diag.message_primary}. {detail}".strip()) from error
+    return int(data.num_rows)
 
 
 def as_bytea(payload: Column) -> list[str]:

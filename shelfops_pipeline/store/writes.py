@@ -32,15 +32,16 @@ from shelfops_pipeline.store.tables import (
     releases,
     stock_alerts,
 )
+from shelfops_pipeline.store.totals import forecast_totals
 
 _ALERT_SPACE: Final = uuid.UUID("5d1a9c52-4f0b-5b8e-9a53-6a1c6a3f2f10")
-_PRUNED: Final = (demand_forecasts, forecast_explanations, online_features, stock_alerts, releases)
+_PRUNED: Final = (demand_forecasts, forecast_explanations, forecast_totals, online_features, stock_alerts, releases)
 
 
 def publish_forecasts(engine: Engine, release: str, columns: Columns) -> int:
     """Write forecasts for the series in `columns`, replacing what the release had for them; returns the rows.
 
-    Explanations of the replaced forecasts go with them: none outlives the forecast that it explains.
+    Explanations of the replaced forecasts go with them, and the release's totals: none outlives its forecasts.
 
     `columns`: `contracts.columns.FORECAST_COLUMNS` and `model_version`, as arrays or lists of one length (a
     string stands for a constant column). Raises DataError for missing columns or values, or duplicate keys.
@@ -48,6 +49,7 @@ def publish_forecasts(engine: Engine, release: str, columns: Columns) -> int:
     data = arrow_table(columns, (*FORECAST_COLUMNS, MODEL_VERSION), release)
     with engine.begin() as connection:
         delete_series(connection, forecast_explanations.name, data)
+        connection.execute(delete(forecast_totals).where(forecast_totals.c.release == release))
         return replace_series(connection, demand_forecasts.name, data)
 
 

@@ -109,9 +109,8 @@ def edit_manifest(folder: Path, **changes: Any) -> None:
     (folder / MANIFEST).write_text(json.dumps(raw))
 
 
-def publish(engine: Engine, retailer: Retailer, champion: str) -> None:
-    """Forecasts and online features of the release, then its pointer row."""
-    release = pointer(champion).release
+def forecast_columns(retailer: Retailer, champion: str = CHAMPION) -> dict[str, Any]:
+    """The forecast table of a release, by column."""
     parts = [table(retailer.forecast(row, champion)) for row in range(len(retailer.keys))]
     versions = [retailer.version_of(row, champion) for row in range(len(retailer.keys))]
     stores, items = map(list, zip(*retailer.keys, strict=True))
@@ -121,8 +120,15 @@ def publish(engine: Engine, retailer: Retailer, champion: str) -> None:
         MODEL_VERSION: np.repeat(versions, HORIZON),
         DATE: np.array([day for part in parts for day in part[DATE]], dtype="datetime64[D]"),
     }
-    columns |= {name: np.concatenate([part[name] for part in parts]) for name in FORECAST_COLUMNS[3:]}
-    writes.publish_forecasts(engine, release, columns)
+    return columns | {name: np.concatenate([part[name] for part in parts]) for name in FORECAST_COLUMNS[3:]}
+
+
+def publish(engine: Engine, retailer: Retailer, champion: str) -> None:
+    """Forecasts and online features of the release, then its pointer row."""
+    release = pointer(champion).release
+    writes.publish_forecasts(engine, release, forecast_columns(retailer, champion))
+    versions = [retailer.version_of(row, champion) for row in range(len(retailer.keys))]
+    stores, items = map(list, zip(*retailer.keys, strict=True))
     payloads = [retailer.states[version].pack()[row] for row, version in enumerate(versions)]
     features = {
         STORE_ID: [*stores, BROKEN[0]],

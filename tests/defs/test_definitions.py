@@ -22,7 +22,7 @@ EXPECTED = {
     "warehouse": {"transactions_table", "inventory_table", "reference_tables"},
     "features": {"training_data", "panel", "cold_start_features", "production_features"},
     "models": {"cold_start_xgboost", "cold_start_lstm", "production_xgboost", "production_lstm"},
-    "evaluation": {"backtest"},
+    "evaluation": {"backtest", "totals_calibration"},
     "lifecycle": {"model_candidates", "champion", "model_card", "experiment_run"},
     "explain": {"shap_summary", "feature_importance", "shap_local", "lstm_attribution"},
     "reports": {
@@ -40,7 +40,7 @@ EXPECTED = {
         "eda_missingness",
         "backtest_report",
     },
-    "serving": {"online_features", "demand_forecasts", "forecast_explanations"},
+    "serving": {"online_features", "demand_forecasts", "forecast_explanations", "forecast_totals"},
     "replenishment": {"stock_alerts"},
     "monitoring": {"shadow_forecasts", "forecast_scores", "drift_report", "drift_over_time"},
 }

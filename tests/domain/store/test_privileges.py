@@ -11,12 +11,14 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from shelfops_pipeline.contracts.access import Scope
-from shelfops_pipeline.contracts.columns import FORECAST_COLUMNS, ITEM_ID, STORE_ID
+from shelfops_pipeline.contracts.columns import FORECAST_COLUMNS, ITEM_ID, STORE_ID, TotalLevel
 from shelfops_pipeline.store import reads, writes
 from shelfops_pipeline.store.api_keys import issue_key, list_keys, note_use
 from shelfops_pipeline.store.engine import open_engine, url_string, warehouse_url
 from shelfops_pipeline.store.operations import operational_alerts_of
 from shelfops_pipeline.store.requests import add_request, retrain_request
+from shelfops_pipeline.store.sales import series_sales
+from shelfops_pipeline.store.totals import read_totals
 from shelfops_pipeline.store.transactions import replace_periods
 from tests.domain.store.support import SHOP, sales
 
@@ -53,6 +55,8 @@ def test_the_role_of_the_api_reads_what_is_published(reader: Engine) -> None:
     assert set(reads.online_features(reader, "r1", [("s1", "milk")])) == {("s1", "milk")}
     assert reads.open_alerts(reader, "r1") == []
     assert reads.series_explanations(reader, "r1", "s1", "milk") == []
+    assert read_totals(reader, "r1", TotalLevel.STORE) == {}
+    assert series_sales(reader, SHOP, "s1", "milk", date(2025, 1, 1), date(2025, 2, 1)) == []
     assert operational_alerts_of(reader, SHOP) == []
 
 
