@@ -17,12 +17,12 @@ from shelfops_api.documentation import Api
 from shelfops_api.keyring import KeyRing
 from shelfops_api.logs import json_logs
 from shelfops_api.middleware import BodyLimit, RequestContext
-from shelfops_api.routes import champion, forecasts, health, history, predict, tokens, totals
+from shelfops_api.routes import champion, forecasts, health, history, page, predict, tokens, totals
 from shelfops_api.settings import ApiSettings
 from shelfops_api.warehouse import Warehouse, WarehouseState
 from shelfops_pipeline.errors import ShelfOpsError
 
-ROUTERS: Final = tuple(room.router for room in (health, tokens, champion, forecasts, history, totals, predict))
+ROUTERS: Final = tuple(room.router for room in (health, tokens, champion, forecasts, history, totals, predict, page))
 
 log = structlog.get_logger(__name__)
 

@@ -1,0 +1,143 @@
+// Stock alerts, live: what is open comes over HTTP, what changes afterwards over a WebSocket.
+
+import { api, stream } from "./api.js";
+import { action, byId, el, empty, failure, show, showLoading } from "./dom.js";
+import { atTime, words } from "./format.js";
+
+const PAGE = 50;
+const URGENCY = ["high", "medium", "low"];
+const known = new Map();
+let more = null;
+let openSeries = () => {};
+
+/** Show the alerts and keep them up to date; `open` shows the series of one. */
+export function startAlerts(open) {
+  openSeries = open;
+  const live = byId("live");
+  let before = null;
+  stream("v1/alerts/stream", {
+    onMessage: (message) => message.alert_id && arrived(message),
+    onState: (up) => {
+      live.textContent = up ? "Live" : "Not live: reconnecting…";
+      live.classList.toggle("up", up);
+      if (up && before === false) load(); // what was announced meanwhile was not heard
+      before = up;
+    },
+  });
+  return load();
+}
+
+async function load() {
+  const body = document.querySelector("#alerts .body");
+  if (!known.size) showLoading(body, "alerts");
+  try {
+    const page = await api.alerts({ limit: PAGE });
+    known.clear();
+    take(page);
+  } catch (error) {
+    show(body, failure(error, load));
+  }
+}
+
+function take(page) {
+  for (const alert of page.alerts) known.set(alert.alert_id, alert);
+  more = page.next;
+  draw();
+}
+
+function arrived(message) {
+  const was = known.get(message.alert_id);
+  if (message.status === "resolved") known.delete(message.alert_id);
+  else known.set(message.alert_id, { ...was, ...message });
+  if (message.event === "raised") {
+    byId("alerts-news").textContent = `New ${message.severity} alert: ${message.item_id} in ${message.store_id}. ${message.message}`;
+  }
+  draw();
+}
+
+function draw() {
+  const body = document.querySelector("#alerts .body");
+  const focused = document.activeElement?.closest?.("[data-alert]");
+  const place = focused && { id: focused.dataset.alert, at: [...body.querySelectorAll("[data-alert]")].indexOf(focused) };
+  const writing = body.querySelector("form.note-form")?.closest("[data-alert]");
+  const sorted = [...known.values()].sort(
+    (a, b) => URGENCY.indexOf(a.severity) - URGENCY.indexOf(b.severity) || (a.raised_at < b.raised_at ? 1 : -1),
+  );
+  byId("alerts-count").textContent = sorted.length ? `${sorted.length}${more ? "+" : ""}` : "";
+  if (!sorted.length) return show(body, empty("Nothing needs attention. New alerts appear here by themselves."));
+  const items = sorted.map((alert) => (writing?.dataset.alert === alert.alert_id ? writing : item(alert)));
+  show(body, el("ul", { class: "alerts" }, items), more ? moreButton() : null);
+  if (place) restore(body, place);
+  return undefined;
+}
+
+/** The focus stays with its alert, or goes to the one that took its place. */
+function restore(body, place) {
+  const items = [...body.querySelectorAll("[data-alert]")];
+  const same = items.find((one) => one.dataset.alert === place.id) ?? items[Math.min(place.at, items.length - 1)];
+  same?.querySelector(".buttons button, .link")?.focus();
+}
+
+const moreButton = () =>
+  action("Show more", {}, async () => take(await api.alerts({ limit: PAGE, after: more })));
+
+function item(alert) {
+  const says = el("p", { class: "trouble", role: "alert" });
+  const li = el(
+    "li",
+    { "data-alert": alert.alert_id, class: `alert ${URGENCY.includes(alert.severity) ? alert.severity : ""}` },
+    el(
+      "p",
+      { class: "what" },
+      el("span", { class: "badge" }, alert.severity),
+      el("strong", {}, words(alert.kind)),
+      el("button", { type: "button", class: "link", onclick: () => openSeries(alert.store_id, alert.item_id) }, `${alert.item_id} in ${alert.store_id}`),
+    ),
+    el("p", { class: "message" }, alert.message),
+    el(
+      "p",
+      { class: "buttons" },
+      el("span", { class: "when" }, state(alert)),
+      alert.status === "open" ? change("Acknowledge", alert, says, () => api.acknowledge(alert.alert_id)) : null,
+      el("button", { type: "button", onclick: () => askNote(li, alert, says) }, "Resolve"),
+    ),
+    says,
+  );
+  return li;
+}
+
+const state = (alert) =>
+  alert.status === "acknowledged"
+    ? `acknowledged${alert.acknowledged_by ? ` by ${alert.acknowledged_by}` : ""}`
+    : `since ${atTime(alert.raised_at)}`;
+
+function change(label, alert, says, work) {
+  const about = `${label}: ${words(alert.kind)}, ${alert.item_id} in ${alert.store_id}`;
+  return action(label, { "aria-label": about }, async () => {
+    try {
+      arrived({ event: "updated", ...(await work()) });
+    } catch (error) {
+      says.textContent = error.message;
+    }
+  });
+}
+
+function askNote(li, alert, says) {
+  if (li.querySelector("form")) return;
+  const note = el("input", { name: "note", maxlength: 500, placeholder: "What was done (optional)", "aria-label": "Note" });
+  const form = el("form", { class: "note-form" }, note, el("button", { type: "submit", class: "primary" }, "Resolve"),
+    el("button", { type: "button", onclick: () => { form.remove(); li.querySelector(".buttons button")?.focus(); } }, "Cancel"));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    try {
+      const resolved = await api.resolve(alert.alert_id, note.value.trim());
+      form.classList.remove("note-form"); // not kept while the list is drawn
+      arrived({ event: "resolved", ...resolved });
+    } catch (error) {
+      says.textContent = error.message;
+    }
+  });
+  li.append(form);
+  note.focus();
+}
+
