@@ -1,6 +1,7 @@
 """Publish a release: its model inputs, its forecasts, and last of all its name, from which readers start."""
 
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from shelfops_pipeline.models.serve import ServingInput
 from shelfops_pipeline.replenishment.alerts import stock_alerts
 from shelfops_pipeline.replenishment.reorder import Demand, Stock, Terms, plan_orders
 from shelfops_pipeline.store import totals, writes
+from shelfops_pipeline.store.alert_sync import sync_alerts
 from shelfops_pipeline.store.tables import MODEL_VERSION, PAYLOAD
 
 _KEEP_RELEASES = 2
@@ -96,7 +98,8 @@ def publish_alerts(
     )
     stores, items = keys[c.STORE_ID].to_numpy(np.str_), keys[c.ITEM_ID].to_numpy(np.str_)
     alerts = stock_alerts(stores, items, stock, plan, service_level)
-    writes.replace_alerts(engine, _pointer(registry).release, alerts)
+    pointer = _pointer(registry)
+    sync_alerts(engine, pointer.dataset, pointer.release, alerts, at=datetime.now(UTC))
     return dict(Counter(a.kind for a in alerts))
 
 

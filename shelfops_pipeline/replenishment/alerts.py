@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelfops_pipeline.replenishment.reorder import ReorderPlan, Stock
-from shelfops_pipeline.store.records import Alert
+from shelfops_pipeline.store.replenishment_records import Alert
 
 _OVERSTOCK_FACTOR = 4.0  # stock position against the order-up-to level
 

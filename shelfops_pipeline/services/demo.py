@@ -11,8 +11,8 @@ from shelfops_pipeline.services.ingest import sync
 from shelfops_pipeline.services.instance import warehouse
 from shelfops_pipeline.services.pipeline import open_pipeline
 from shelfops_pipeline.settings import Settings
+from shelfops_pipeline.store.alerts import count_alerts
 from shelfops_pipeline.store.engine import open_engine
-from shelfops_pipeline.store.reads import open_alerts
 
 
 def run_demo(settings: Settings) -> None:
@@ -36,12 +36,11 @@ def _show_alerts(settings: Settings) -> None:
     with warehouse(settings) as url:
         engine = open_engine(url)
         try:
-            alerts = open_alerts(engine, pointer.release)
+            kinds = count_alerts(engine, pointer.dataset)
         finally:
             engine.dispose()
-    kinds = {kind: sum(a.kind == kind for a in alerts) for kind in dict.fromkeys(a.kind for a in alerts)}
     told = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in kinds.items())
-    console.print(f"stock alerts: [bold]{len(alerts)}[/]" + (f" ({told})" if told else ""))
+    console.print(f"stock alerts: [bold]{sum(kinds.values())}[/]" + (f" ({told})" if told else ""))
 
 
 def _where(settings: Settings) -> list[str]:

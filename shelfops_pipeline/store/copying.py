@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BYTES_PER_CHUNK: Final = 8_000_000
+JSONB_VERSION: Final = "\x01"
+"""In binary COPY, a value of JSONB is this byte and the text."""
 
 
 def copy_in(

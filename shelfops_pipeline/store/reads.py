@@ -12,15 +12,12 @@ from shelfops_pipeline.store.records import (
     ForecastExplanation,
     ForecastRow,
     OnlineFeatures,
-    OpenAlert,
     Release,
 )
 from shelfops_pipeline.store.tables import (
-    AlertStatus,
     demand_forecasts,
     forecast_explanations,
     releases,
-    stock_alerts,
 )
 
 SeriesKey = tuple[str, str]
@@ -94,18 +91,3 @@ def online_features(engine: Engine, release: str, keys: Sequence[SeriesKey]) -> 
     with engine.connect() as connection:
         rows = connection.execute(statement).all()
     return {(s, i): OnlineFeatures(version, at, np.frombuffer(data, "<f4")) for s, i, version, at, data in rows}
-
-
-def open_alerts(engine: Engine, release: str, *, store_id: str | None = None, limit: int = 1000) -> list[OpenAlert]:
-    """The release's open alerts, newest first, of one store if given."""
-    table = stock_alerts.c
-    statement = (
-        select(stock_alerts)
-        .where(table.release == release, table.status == AlertStatus.OPEN)
-        .order_by(table.raised_at.desc(), table.alert_id)
-        .limit(limit)
-    )
-    if store_id is not None:
-        statement = statement.where(table.store_id == store_id)
-    with engine.connect() as connection:
-        return [OpenAlert(**row) for row in connection.execute(statement).mappings()]

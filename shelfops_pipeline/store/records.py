@@ -62,34 +62,6 @@ class OnlineFeatures(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Alert:
-    """Something about one series' stock that a planner should see. One per (release, store, item, kind)."""
-
-    store_id: str
-    item_id: str
-    kind: str
-    severity: str
-    message: str
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class OpenAlert:
-    """An alert as stored."""
-
-    alert_id: str
-    release: str
-    store_id: str
-    item_id: str
-    kind: str
-    severity: str
-    message: str
-    details: Mapping[str, Any]
-    raised_at: datetime
-    status: str
-
-
-@dataclass(frozen=True)
 class QuarantinedRow:
     """A source row that could not be used: where it came from, why, and the row itself (JSON-safe values).
 

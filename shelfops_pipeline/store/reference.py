@@ -22,7 +22,7 @@ from shelfops_pipeline.contracts.columns import (
 from shelfops_pipeline.errors import DataError
 from shelfops_pipeline.store.arrow import Rows, canonical, constant, tables, text_type
 from shelfops_pipeline.store.bulk import driver
-from shelfops_pipeline.store.copying import copy_in
+from shelfops_pipeline.store.copying import JSONB_VERSION, copy_in
 from shelfops_pipeline.store.engine import lock_key
 from shelfops_pipeline.store.jsonb import to_json
 from shelfops_pipeline.store.partitions import ensure_partitions, settle
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 DESCRIBED: Final = ((stores, STORE_ID), (items, ITEM_ID), (suppliers, SUPPLIER_ID))
-_JSONB_VERSION: Final = "\x01"  # binary COPY of JSONB is this byte and the text
 
 
 @cache
@@ -135,6 +134,6 @@ def _described(rows: Rows, table: Table, key: str, dataset: str) -> "Iterator[pa
         for batch in canonical(part, shape, table.name):
             attributes = part.select(others).slice(start, batch.num_rows).to_pylist() or [{}] * batch.num_rows
             start += batch.num_rows
-            texts = pa.array([_JSONB_VERSION + to_json(row) for row in attributes], pa.string())
+            texts = pa.array([JSONB_VERSION + to_json(row) for row in attributes], pa.string())
             ids = [constant(dataset, batch.num_rows), batch.column(0), texts]
             yield pa.RecordBatch.from_arrays(ids, [DATASET, key, ATTRIBUTES])

@@ -4,7 +4,6 @@ Published rows are keyed by release (the champion pair of `contracts.bundle.Cham
 answer never mixes two releases. Ids collate as "C": compared as bytes, fast and the same everywhere.
 """
 
-from enum import StrEnum
 from typing import Final
 
 from sqlalchemy import (
@@ -20,7 +19,6 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
-    String,
     Table,
     Text,
     func,
@@ -71,13 +69,6 @@ PAGES_PER_RANGE: Final = 16
 PERIOD_COUNTS: Final = ("rows", "accepted", "returns", "quarantined", "late", "corrected", "withdrawn")
 
 metadata = MetaData()
-
-
-class AlertStatus(StrEnum):
-    """Where a stock alert stands."""
-
-    OPEN = "open"
-    ACKNOWLEDGED = "acknowledged"
 
 
 def _id(name: str) -> "Column[str]":
@@ -143,23 +134,6 @@ forecast_explanations = Table(
     Column(SENTENCE, Text, nullable=False),
     Column(REASONS, JSONB, nullable=False),
     PrimaryKeyConstraint(RELEASE, STORE_ID, ITEM_ID, DATE, PERIODS),
-)
-
-stock_alerts = Table(
-    "stock_alerts",
-    metadata,
-    _id("alert_id"),
-    _id(RELEASE),
-    _id(STORE_ID),
-    _id(ITEM_ID),
-    Column(KIND, Text, nullable=False),
-    Column("severity", Text, nullable=False),
-    Column("message", Text, nullable=False),
-    Column("details", JSONB, nullable=False),
-    _now("raised_at"),
-    Column("status", String(16), nullable=False, server_default=AlertStatus.OPEN.value),
-    PrimaryKeyConstraint("alert_id"),
-    Index("ix_stock_alerts_release_status", RELEASE, "status"),
 )
 
 quarantined_transactions = Table(

@@ -5,17 +5,16 @@ readers, who start from `latest_release`, see any of it.
 """
 
 import json
-import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Engine, delete, func, literal, select
+from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from shelfops_pipeline.contracts.columns import DATE, FORECAST_COLUMNS, ITEM_ID, KIND, ORIGIN, STORE_ID
+from shelfops_pipeline.contracts.columns import DATE, FORECAST_COLUMNS, ITEM_ID, ORIGIN, STORE_ID
 from shelfops_pipeline.store.bulk import Columns, arrow_table, as_bytea, delete_series, replace_series
 from shelfops_pipeline.store.jsonb import clean, storable
-from shelfops_pipeline.store.records import Alert
+from shelfops_pipeline.store.replenishment_tables import reorder_plan
 from shelfops_pipeline.store.tables import (
     MEMBER,
     MODEL_VERSION,
@@ -30,12 +29,10 @@ from shelfops_pipeline.store.tables import (
     forecast_explanations,
     online_features,
     releases,
-    stock_alerts,
 )
 from shelfops_pipeline.store.totals import forecast_totals
 
-_ALERT_SPACE: Final = uuid.UUID("5d1a9c52-4f0b-5b8e-9a53-6a1c6a3f2f10")
-_PRUNED: Final = (demand_forecasts, forecast_explanations, forecast_totals, online_features, stock_alerts, releases)
+_PRUNED: Final = (demand_forecasts, forecast_explanations, forecast_totals, online_features, reorder_plan, releases)
 
 
 def publish_forecasts(engine: Engine, release: str, columns: Columns) -> int:
@@ -117,43 +114,3 @@ def prune_releases(engine: Engine, dataset: str, keep: int = 2) -> tuple[str, ..
             for table in _PRUNED:
                 connection.execute(delete(table).where(table.c.release.in_(names)))
     return names
-
-
-def replace_alerts(engine: Engine, release: str, alerts: Iterable[Alert]) -> int:
-    """Make `alerts` the release's alerts; returns how many there are.
-
-    An alert raised again keeps its id, status and first time; one that is no longer raised disappears.
-    """
-    rows = {
-        alert_id(release, a): {
-            "alert_id": alert_id(release, a),
-            RELEASE: release,
-            STORE_ID: a.store_id,
-            ITEM_ID: a.item_id,
-            KIND: a.kind,
-            "severity": a.severity,
-            "message": a.message,
-            "details": clean(a.details),
-        }
-        for a in alerts
-    }
-    statement = insert(stock_alerts)
-    changed = {name: statement.excluded[name] for name in ("severity", "message", "details")}
-    gone = stock_alerts.c.alert_id.not_in(select(func.unnest(literal(list(rows), _text_array()))))
-    with engine.begin() as connection:
-        connection.execute(delete(stock_alerts).where(stock_alerts.c.release == release, gone))
-        if rows:
-            upsert = statement.on_conflict_do_update(index_elements=["alert_id"], set_=changed)
-            connection.execute(upsert, list(rows.values()))
-    return len(rows)
-
-
-def alert_id(release: str, alert: Alert) -> str:
-    """The same alert of the same release always has the same id."""
-    return str(uuid.uuid5(_ALERT_SPACE, json.dumps([release, alert.store_id, alert.item_id, alert.kind])))
-
-
-def _text_array() -> Any:
-    from sqlalchemy import ARRAY, Text
-
-    return ARRAY(Text)

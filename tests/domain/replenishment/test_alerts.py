@@ -9,7 +9,7 @@ import pytest
 
 from shelfops_pipeline.replenishment.alerts import stock_alerts
 from shelfops_pipeline.replenishment.reorder import Demand, Stock, Terms, plan_orders
-from shelfops_pipeline.store.records import Alert
+from shelfops_pipeline.store.replenishment_records import Alert
 
 H = 14
 LEVEL = 0.95

@@ -1,44 +1,179 @@
-"""Alerts keep their identity."""
+"""Alerts live on from release to release: raised once, changed, resolved by themselves or by somebody."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Engine, update
+import pytest
+from sqlalchemy import Engine, text
 
-from shelfops_pipeline.store import reads, writes
-from shelfops_pipeline.store.records import Alert
-from shelfops_pipeline.store.tables import AlertStatus, stock_alerts
+from shelfops_pipeline.contracts.messages import AlertEvent, AlertMessage
+from shelfops_pipeline.contracts.replenishment import AlertStatus
+from shelfops_pipeline.store.alert_sync import prune_alerts, sync_alerts
+from shelfops_pipeline.store.alerts import (
+    AlertStateError,
+    UnknownAlertError,
+    acknowledge,
+    alert_message,
+    count_alerts,
+    list_alerts,
+    read_alert,
+    resolve,
+)
+from shelfops_pipeline.store.replenishment_records import Alert, StockAlert
 
-
-def alert(item: str, severity: str = "high", store: str = "s1") -> Alert:
-    return Alert(store, item, "stockout_risk", severity, f"{item} may run out", {"days": 2.5, "ratio": math.nan})
-
-
-def test_alerts_are_replaced_as_a_set(warehouse: Engine) -> None:
-    assert writes.replace_alerts(warehouse, "r1", [alert("a"), alert("b"), alert("b")]) == 2
-    assert writes.replace_alerts(warehouse, "r1", [alert("b"), alert("c")]) == 2
-    found = reads.open_alerts(warehouse, "r1")
-    assert {a.item_id for a in found} == {"b", "c"}
-    assert found[0].details == {"days": 2.5, "ratio": None}
-    assert found[0].raised_at.tzinfo is not None
-    assert writes.replace_alerts(warehouse, "r1", []) == 0
-    assert reads.open_alerts(warehouse, "r1") == []
-
-
-def test_an_alert_raised_again_keeps_status_and_time(warehouse: Engine) -> None:
-    writes.replace_alerts(warehouse, "r1", [alert("a"), alert("b")])
-    before = {a.item_id: a for a in reads.open_alerts(warehouse, "r1")}
-    with warehouse.begin() as connection:
-        seen = stock_alerts.c.alert_id == before["a"].alert_id
-        connection.execute(update(stock_alerts).where(seen).values(status=AlertStatus.ACKNOWLEDGED.value))
-    writes.replace_alerts(warehouse, "r1", [alert("a", "low"), alert("b", "low")])
-    (after,) = reads.open_alerts(warehouse, "r1")
-    assert (after.item_id, after.severity) == ("b", "low")
-    assert (after.alert_id, after.raised_at) == (before["b"].alert_id, before["b"].raised_at)
+SHOP = "shop"
+MONDAY = datetime(2025, 3, 3, 6, tzinfo=UTC)
+RAISED, UPDATED, RESOLVED = AlertEvent.RAISED, AlertEvent.UPDATED, AlertEvent.RESOLVED
 
 
-def test_open_alerts_can_be_asked_by_store_and_belong_to_one_release(warehouse: Engine) -> None:
-    writes.replace_alerts(warehouse, "r1", [alert("a", store="s1"), alert("a", store="s2")])
-    writes.replace_alerts(warehouse, "r2", [alert("a", store="s1")])
-    assert len(reads.open_alerts(warehouse, "r1")) == 2
-    assert [a.store_id for a in reads.open_alerts(warehouse, "r1", store_id="s2")] == ["s2"]
-    assert len(reads.open_alerts(warehouse, "r1", limit=1)) == 1
+def alert(item: str, severity: str = "high", store: str = "s1", kind: str = "stockout_risk") -> Alert:
+    return Alert(store, item, kind, severity, f"{item} may run out", {"days": 2.5, "ratio": math.nan})
+
+
+def sync(engine: Engine, *alerts: Alert, day: int = 0, dataset: str = SHOP) -> list[tuple[AlertEvent, str]]:
+    """What happened to which item."""
+    at = MONDAY + timedelta(days=day)
+    return [(event, a.item_id) for event, a in sync_alerts(engine, dataset, f"r{day}", alerts, at=at)]
+
+
+def the(engine: Engine, item: str) -> StockAlert:
+    (found,) = list_alerts(engine, SHOP, item_id=item)
+    return found
+
+
+def test_an_alert_is_raised_once_and_lives_on_in_later_releases(warehouse: Engine) -> None:
+    assert sync(warehouse, alert("a"), alert("b"), alert("b")) == [(RAISED, "a"), (RAISED, "b")]
+    before = the(warehouse, "a")
+    assert (before.status, before.raised_release, before.release) == ("open", "r0", "r0")
+    assert before.details == {"days": 2.5, "ratio": None}
+    assert sync(warehouse, alert("a"), alert("b"), day=1) == []
+    after = the(warehouse, "a")
+    assert (after.alert_id, after.raised_at, after.updated_at) == (before.alert_id, MONDAY, MONDAY)
+    assert (after.raised_release, after.release) == ("r0", "r1")
+
+
+def test_one_whose_figures_change_is_told_and_keeps_its_state(warehouse: Engine) -> None:
+    sync(warehouse, alert("a"))
+    seen = acknowledge(warehouse, SHOP, the(warehouse, "a").alert_id, who="ann")
+    assert (seen.status, seen.acknowledged_by) == ("acknowledged", "ann")
+    assert sync(warehouse, alert("a", "low"), day=1) == [(UPDATED, "a")]
+    after = the(warehouse, "a")
+    assert (after.alert_id, after.status, after.severity) == (seen.alert_id, "acknowledged", "low")
+    assert after.updated_at == MONDAY + timedelta(days=1)
+
+
+def test_one_whose_cause_is_gone_resolves_itself_and_comes_again_as_another(warehouse: Engine) -> None:
+    sync(warehouse, alert("a"), alert("b"))
+    first = the(warehouse, "a")
+    assert sync(warehouse, alert("b"), day=1) == [(RESOLVED, "a")]
+    gone = read_alert(warehouse, SHOP, first.alert_id)
+    assert (gone.status, gone.resolved_by, gone.note) == ("resolved", "shelfops", "the cause is gone")
+    assert sync(warehouse, alert("a"), alert("b"), day=2) == [(RAISED, "a")]
+    assert the(warehouse, "a").alert_id != first.alert_id
+    assert [a.alert_id for a in list_alerts(warehouse, SHOP, status=AlertStatus.RESOLVED)] == [first.alert_id]
+
+
+def test_what_a_person_resolved_stays_quiet_until_it_comes_again_or_gets_worse(warehouse: Engine) -> None:
+    both = (alert("a", "medium"), alert("b", "medium"))
+    sync(warehouse, *both)
+    for item in "ab":
+        resolve(warehouse, SHOP, the(warehouse, item).alert_id, who="ann", note="counted")
+    assert sync(warehouse, *both, day=1) == []
+    assert sync(warehouse, alert("a", "high"), alert("b", "low"), day=2) == [(RAISED, "a")]
+    assert sync(warehouse, alert("a", "high"), day=3) == []
+    assert sync(warehouse, alert("a", "high"), alert("b", "low"), day=4) == [(RAISED, "b")]
+
+
+def test_retailers_do_not_touch_each_other(warehouse: Engine) -> None:
+    sync(warehouse, alert("a"))
+    assert sync(warehouse, alert("a"), dataset="other") == [(RAISED, "a")]
+    assert sync(warehouse, dataset="other", day=1) == [(RESOLVED, "a")]
+    assert the(warehouse, "a").status == "open"
+    with pytest.raises(UnknownAlertError, match="other has no alert"):
+        acknowledge(warehouse, "other", the(warehouse, "a").alert_id, who="eve")
+
+
+def test_only_one_of_many_who_decide_at_once_does(warehouse: Engine) -> None:
+    sync(warehouse, alert("a"))
+    alert_id = the(warehouse, "a").alert_id
+
+    def decide(who: str) -> str:
+        try:
+            return resolve(warehouse, SHOP, alert_id, who=who, note="").resolved_by or ""
+        except AlertStateError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(decide, "wxyz"))
+    (winner,) = [who for who in told if len(who) == 1]
+    assert set(told) == {winner, f"alert {alert_id} is resolved already, by {winner}"}
+
+
+def test_two_evaluations_at_once_raise_an_alert_once(warehouse: Engine) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(lambda _: sync(warehouse, alert("a"), alert("b")), range(4)))
+    assert sorted(map(len, told)) == [0, 0, 0, 2]
+
+
+def test_states_that_do_not_allow_it_and_ids_that_do_not_exist_are_refused(warehouse: Engine) -> None:
+    sync(warehouse, alert("a"))
+    alert_id = the(warehouse, "a").alert_id
+    acknowledge(warehouse, SHOP, alert_id, who="ann")
+    with pytest.raises(AlertStateError, match="acknowledged already, by ann"):
+        acknowledge(warehouse, SHOP, alert_id, who="bob")
+    resolve(warehouse, SHOP, alert_id, who="ann", note="done")
+    with pytest.raises(AlertStateError, match="resolved already, by ann"):
+        acknowledge(warehouse, SHOP, alert_id, who="bob")
+    for change in (acknowledge, resolve):
+        with pytest.raises(UnknownAlertError, match="no alert 'x'"):
+            change(warehouse, SHOP, "x", who="bob")
+    with pytest.raises(UnknownAlertError):
+        list_alerts(warehouse, SHOP, after="x")
+
+
+def test_pages_go_from_the_most_urgent_to_the_oldest_and_meet_every_alert_once(warehouse: Engine) -> None:
+    older = [alert(f"i{k}", ("low", "high", "medium")[k % 3]) for k in range(9)]
+    sync(warehouse, *older)
+    sync(warehouse, *older, *(alert(f"j{k}", "medium") for k in range(4)), day=1)
+    seen: list[StockAlert] = []
+    while page := list_alerts(warehouse, SHOP, limit=2, after=seen[-1].alert_id if seen else None):
+        seen += page
+    assert [a.severity for a in seen] == ["high"] * 3 + ["medium"] * 7 + ["low"] * 3
+    assert [a.item_id[0] for a in seen if a.severity == "medium"] == ["j"] * 4 + ["i"] * 3
+    assert len({a.alert_id for a in seen}) == 13
+
+
+def test_lists_are_narrowed_by_what_is_asked(warehouse: Engine) -> None:
+    sync(warehouse, alert("a"), alert("a", "low", "s2", "overstock"), alert("b", "low", kind="overstock"))
+    assert [a.item_id for a in list_alerts(warehouse, SHOP, store_id="s1", severity="high")] == ["a"]
+    assert {a.store_id for a in list_alerts(warehouse, SHOP, kind="overstock")} == {"s1", "s2"}
+    assert list_alerts(warehouse, SHOP, status=AlertStatus.ACKNOWLEDGED) == []
+    assert count_alerts(warehouse, SHOP) == {"overstock": 2, "stockout_risk": 1}
+
+
+def test_history_is_pruned_by_age_and_what_stands_stays(warehouse: Engine) -> None:
+    sync(warehouse, alert("a"), alert("b"), alert("c"))
+    resolve(warehouse, SHOP, the(warehouse, "c").alert_id, who="ann")
+    sync(warehouse, alert("b"), alert("c"), day=1)
+    assert prune_alerts(warehouse, SHOP, MONDAY + timedelta(days=1)) == 0
+    assert prune_alerts(warehouse, SHOP, datetime.now(UTC) + timedelta(days=1)) == 1, "c's cause lasts"
+    assert len(list_alerts(warehouse, SHOP, status=AlertStatus.RESOLVED)) == 1
+    assert the(warehouse, "b").status == "open"
+
+
+def test_an_announcement_says_what_happened_and_how_it_stands(warehouse: Engine) -> None:
+    ((event, stored),) = sync_alerts(warehouse, SHOP, "r1", [alert("a")], at=MONDAY)
+    message = alert_message(event, stored)
+    assert AlertMessage.model_validate_json(message.model_dump_json()) == message
+    assert (message.event, message.item_id, message.status, message.raised_at) == ("raised", "a", "open", MONDAY)
+
+
+def test_as_many_series_as_a_large_retailer_has_take_seconds(warehouse: Engine) -> None:
+    many = [alert(f"i{k}", store=f"s{k % 10}") for k in range(30_490)]
+    began = datetime.now(UTC)
+    assert len(sync(warehouse, *many)) == len(many)
+    assert sync(warehouse, *many, day=1) == []
+    assert datetime.now(UTC) - began < timedelta(seconds=30)
+    with warehouse.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM stock_alerts WHERE release = 'r1'")) == len(many)

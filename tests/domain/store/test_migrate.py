@@ -12,7 +12,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
 from shelfops_pipeline.contracts.columns import FORECAST_COLUMNS, STORE_ID
+from shelfops_pipeline.contracts.replenishment import AlertStatus
 from shelfops_pipeline.store import reads, writes
+from shelfops_pipeline.store.alerts import list_alerts
 from shelfops_pipeline.store.engine import open_engine
 from shelfops_pipeline.store.migrate import VERSION_TABLE, downgrade, migrate
 from shelfops_pipeline.store.quarantine import FROM_BEFORE, quarantined
@@ -96,6 +98,29 @@ def test_data_of_the_first_version_survive_and_old_rows_get_a_fingerprint(postgr
     migrate(engine)
     assert stored(engine) == []
     assert quarantined(engine, SHOP).rows == rows
+    engine.dispose()
+
+
+def test_alerts_of_the_latest_release_stand_on_and_earlier_ones_become_history(postgres_url: str) -> None:
+    engine = open_engine(postgres_url)
+    migrate(engine, "0005")
+    names = {"champion_version": "v1", "cold_start_version": None, "dataset": SHOP}
+    for release in ("r1", "r2"):
+        writes.publish_release(engine, release, **names, manifest={})
+    with engine.begin() as connection:
+        for release, status in (("r0", "open"), ("r1", "open"), ("r2", "acknowledged")):
+            insert = """
+                INSERT INTO stock_alerts
+                    (alert_id, release, store_id, item_id, kind, severity, message, details, status)
+                VALUES (:release, :release, 's1', 'milk', 'overstock', 'low', '', '{}', :status)"""
+            connection.execute(text(insert), {"release": release, "status": status})
+    migrate(engine)
+    (alert,) = list_alerts(engine, SHOP)
+    assert (alert.alert_id, alert.status, alert.raised_release) == ("r2", "acknowledged", "r2")
+    (old,) = list_alerts(engine, SHOP, status=AlertStatus.RESOLVED)
+    assert (old.alert_id, old.note) == ("r1", "of an earlier release")
+    downgrade(engine, "0005")
+    assert [row[:2] for row in stored(engine, "stock_alerts")] == [("r2", "r2")]
     engine.dispose()
 
 

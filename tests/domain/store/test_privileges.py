@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,18 @@ from sqlalchemy.exc import ProgrammingError
 
 from shelfops_pipeline.contracts.access import Scope
 from shelfops_pipeline.contracts.columns import FORECAST_COLUMNS, ITEM_ID, STORE_ID, TotalLevel
+from shelfops_pipeline.contracts.replenishment import OrderAction
 from shelfops_pipeline.store import reads, writes
+from shelfops_pipeline.store.alert_sync import sync_alerts
+from shelfops_pipeline.store.alerts import acknowledge, list_alerts, resolve
 from shelfops_pipeline.store.api_keys import issue_key, list_keys, note_use
 from shelfops_pipeline.store.engine import open_engine, url_string, warehouse_url
+from shelfops_pipeline.store.item_flags import clear_flag, flag_events, set_flag
 from shelfops_pipeline.store.operations import operational_alerts_of
+from shelfops_pipeline.store.orders import decide_order, edit_line, list_orders, order_events
+from shelfops_pipeline.store.propose import propose_orders
+from shelfops_pipeline.store.reorder import read_plan
+from shelfops_pipeline.store.replenishment_records import Alert
 from shelfops_pipeline.store.requests import add_request, retrain_request
 from shelfops_pipeline.store.sales import series_sales
 from shelfops_pipeline.store.totals import read_totals
@@ -24,6 +32,7 @@ from tests.domain.store.support import SHOP, sales
 
 DOCS = Path(__file__).parents[3] / "docs" / "warehouse.md"
 ROLE = "shelfops_api"
+TODAY = date(2025, 3, 3)
 
 
 @pytest.fixture
@@ -53,7 +62,7 @@ def test_the_role_of_the_api_reads_what_is_published(reader: Engine) -> None:
     assert reads.latest_release(reader, SHOP) is not None
     assert len(reads.series_forecast(reader, "r1", "s1", "milk")) == 1
     assert set(reads.online_features(reader, "r1", [("s1", "milk")])) == {("s1", "milk")}
-    assert reads.open_alerts(reader, "r1") == []
+    assert read_plan(reader, "r1") == []
     assert reads.series_explanations(reader, "r1", "s1", "milk") == []
     assert read_totals(reader, "r1", TotalLevel.STORE) == {}
     assert series_sales(reader, SHOP, "s1", "milk", date(2025, 1, 1), date(2025, 2, 1)) == []
@@ -74,6 +83,22 @@ def test_it_reads_keys_and_notes_their_use(warehouse: Engine, reader: Engine) ->
     assert [record.last_used_at is None for record in list_keys(reader, SHOP)] == [False]
 
 
+def test_it_writes_down_what_people_decide(reader: Engine, warehouse: Engine) -> None:
+    sync_alerts(warehouse, SHOP, "r1", [Alert("s1", "milk", "overstock", "low", "")], at=datetime.now(UTC))
+    (alert,) = list_alerts(reader, SHOP)
+    acknowledge(reader, SHOP, alert.alert_id, who="ann")
+    assert resolve(reader, SHOP, alert.alert_id, who="ann", note="sold").status == "resolved"
+    line = {STORE_ID: ["s1"], ITEM_ID: ["milk"], "order_date": [TODAY], "quantity": [6.0], "reason": ["enough"]}
+    propose_orders(warehouse, SHOP, "r1", line, today=TODAY)
+    (order,) = list_orders(reader, SHOP)
+    edit_line(reader, SHOP, order.order_id, "s1", "milk", quantity=3, who="ann")
+    decide_order(reader, SHOP, order.order_id, action=OrderAction.ACCEPT, who="ann")
+    assert [e.action for e in order_events(reader, SHOP, order.order_id)] == ["proposed", "edited", "accepted"]
+    set_flag(reader, SHOP, "milk", discontinued=True, who="ann")
+    clear_flag(reader, SHOP, "milk", who="ann")
+    assert [e.action for e in flag_events(reader, SHOP, "milk")] == ["set", "cleared"]
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -83,6 +108,13 @@ def test_it_reads_keys_and_notes_their_use(warehouse: Engine, reader: Engine) ->
         "INSERT INTO releases (release, champion_version, dataset, manifest) VALUES ('x', 'x', 'x', '{}')",
         "UPDATE online_features SET origin = '2025-01-01'",
         "TRUNCATE stock_alerts",
+        "DELETE FROM stock_alerts",
+        "UPDATE stock_alerts SET raised_at = now()",
+        "UPDATE reorder_plan SET quantity = 0",
+        "INSERT INTO purchase_orders (order_id, dataset, order_date, release) VALUES ('x', 'x', '2025-01-01', 'x')",
+        "UPDATE purchase_order_lines SET unit_cost = 0",
+        "UPDATE purchase_order_events SET who = 'bob'",
+        "DELETE FROM item_flag_events",
         "UPDATE retrain_requests SET status = 'succeeded'",
         "DELETE FROM operational_alerts",
         "DROP TABLE demand_forecasts",
