@@ -1,6 +1,5 @@
 """Who is calling, and may they? One set of checks for HTTP and WebSocket."""
 
-import ipaddress
 from dataclasses import dataclass
 from functools import cache
 from typing import Final, Literal
@@ -10,6 +9,9 @@ from starlette.requests import HTTPConnection
 
 from shelfops_api.errors import Code, Problem
 from shelfops_api.keyring import KeyRing
+from shelfops_api.limits import RateLimiter
+from shelfops_api.metrics import Metrics
+from shelfops_api.origins import address_of, is_foreign, is_named_as_this_machine, is_this_machine
 from shelfops_api.settings import ApiSettings
 from shelfops_api.tokens import InvalidTokenError, SettingsRefusedError, Tokens
 from shelfops_api.warehouse import WarehouseUnavailable
@@ -36,13 +38,14 @@ class Principal:
 
 
 class Authenticator:
-    """Turns a connection into a principal. Raises SettingsRefusedError where the settings would open the door."""
+    """Lets callers in, or tells them why not. Raises SettingsRefusedError where the settings would open the door."""
 
-    def __init__(self, settings: ApiSettings, keys: KeyRing) -> None:
+    def __init__(self, settings: ApiSettings, keys: KeyRing, limiter: RateLimiter, metrics: Metrics) -> None:
         if settings.api_mode == "production" and settings.api_auth == "off":
             raise SettingsRefusedError("SHELFOPS_API_AUTH=off is refused in SHELFOPS_API_MODE=production")
         self.tokens: Final = Tokens(settings)
-        self._keys = keys
+        self._keys, self._limiter, self._metrics = keys, limiter, metrics
+        self._origins = settings.cors_origins
         self._open_to_all = settings.api_auth == "off"
         self._open_to_this_machine = settings.api_auth is None and settings.api_mode == "development"
 
@@ -53,20 +56,40 @@ class Authenticator:
             return "everybody"
         return "this machine" if self._open_to_this_machine else "nobody"
 
-    async def identify(self, connection: HTTPConnection) -> Principal:
-        """Raises Problem (401), also where authentication is off but what was shown is not valid."""
-        credentials = shown_by(connection)
-        if credentials is None:
-            return self._stranger(connection)
-        key = ApiKey.parse(credentials)
-        return await (self._by_token(credentials) if key is None else self._by_key(key))
+    async def admit(self, connection: HTTPConnection, scope: Scope | None) -> Principal:
+        """The caller, who has `scope` and has not asked too often. Raises Problem (401, 403, 429)."""
+        try:
+            principal = await self._identify(connection)
+            connection.state.allowance = self._limiter.take(principal.client)
+            if scope is not None and scope not in principal.scopes:
+                raise _missing(principal, scope)
+        except Problem as problem:
+            self._metrics.refused.labels(problem.code).inc()
+            raise
+        structlog.contextvars.bind_contextvars(who=principal.name)
+        return principal
 
-    def _stranger(self, connection: HTTPConnection) -> Principal:
-        address = connection.client.host if connection.client else "local"
-        if self._open_to_all or (self._open_to_this_machine and _is_this_machine(address)):
-            return Principal("local" if _is_this_machine(address) else address, EVERY_SCOPE, f"address:{address}")
-        detail = "Send an API key or a token: `Authorization: Bearer ...`"
-        raise Problem(Code.UNAUTHENTICATED, detail, headers={"WWW-Authenticate": _REALM})
+    async def _identify(self, connection: HTTPConnection) -> Principal:
+        """What is shown must be valid, also where nothing has to be shown. Whoever guesses is slowed by address."""
+        address = address_of(connection)
+        try:
+            credentials = shown_by(connection)
+            if credentials is None:
+                return self._stranger(connection, address)
+            key = ApiKey.parse(credentials)
+            return await (self._by_token(credentials) if key is None else self._by_key(key))
+        except Problem:
+            self._limiter.take(f"address:{address}")
+            raise
+
+    def _stranger(self, connection: HTTPConnection, address: str) -> Principal:
+        meant = is_this_machine(address) and is_named_as_this_machine(connection)
+        if not (self._open_to_all or (self._open_to_this_machine and meant)):
+            detail = "Send an API key or a token: `Authorization: Bearer ...`"
+            raise Problem(Code.UNAUTHENTICATED, detail, headers={"WWW-Authenticate": _REALM})
+        if is_foreign(connection, self._origins):
+            raise Problem(Code.ORIGIN_REFUSED, "Pages of other origins need credentials, or SHELFOPS_API_CORS_ORIGINS")
+        return Principal("local" if is_this_machine(address) else address, EVERY_SCOPE, f"address:{address}")
 
     async def _by_key(self, key: ApiKey) -> Principal:
         record = await self._keys.get(key.key_id)
@@ -96,13 +119,8 @@ class Require:
         self.scope: Final = scope
 
     async def __call__(self, connection: HTTPConnection) -> Principal:
-        principal: Principal = await connection.app.state.services.auth.identify(connection)
-        structlog.contextvars.bind_contextvars(who=principal.name)
-        if self.scope is not None and self.scope not in principal.scopes:
-            challenge = f'{_REALM}, error="insufficient_scope", scope="{self.scope}"'
-            detail = f"{principal.name} has no scope '{self.scope}'"
-            raise Problem(Code.MISSING_SCOPE, detail, headers={"WWW-Authenticate": challenge})
-        return principal
+        auth: Authenticator = connection.app.state.services.auth
+        return await auth.admit(connection, self.scope)
 
 
 @cache  # one object per scope, so that FastAPI evaluates it once per request
@@ -130,8 +148,8 @@ def _refused(code: Code, detail: str) -> Problem:
     return Problem(code, detail, headers={"WWW-Authenticate": f'{_REALM}, error="invalid_token"'})
 
 
-def _is_this_machine(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return address == "local"  # a Unix socket has no address
+def _missing(principal: Principal, scope: Scope) -> Problem:
+    challenge = f'{_REALM}, error="insufficient_scope", scope="{scope}"'
+    return Problem(
+        Code.MISSING_SCOPE, f"{principal.name} has no scope '{scope}'", headers={"WWW-Authenticate": challenge}
+    )

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import structlog
-from fastapi import Depends, Request
+from fastapi import Depends
+from starlette.requests import HTTPConnection
 
 from shelfops_api.auth import Authenticator
 from shelfops_api.champion import Champion, Snapshot
 from shelfops_api.errors import Code, Problem
 from shelfops_api.keyring import KeyRing
+from shelfops_api.limits import RateLimiter
+from shelfops_api.metrics import Metrics
 from shelfops_api.settings import ApiSettings
 from shelfops_api.warehouse import Warehouse
 
@@ -23,11 +26,13 @@ class Services:
     champion: Champion
     keys: KeyRing
     auth: Authenticator
+    limiter: RateLimiter
+    metrics: Metrics
 
 
 # These are coroutines only because FastAPI would otherwise run each in a thread of its own.
-async def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
+async def _services(connection: HTTPConnection) -> Services:
+    services: Services = connection.app.state.services
     return services
 
 
@@ -37,6 +42,10 @@ async def _settings(services: Annotated[Services, Depends(_services)]) -> ApiSet
 
 async def _warehouse(services: Annotated[Services, Depends(_services)]) -> Warehouse:
     return services.warehouse
+
+
+async def _metrics(services: Annotated[Services, Depends(_services)]) -> Metrics:
+    return services.metrics
 
 
 async def _auth(services: Annotated[Services, Depends(_services)]) -> Authenticator:
@@ -53,6 +62,8 @@ async def _snapshot(services: Annotated[Services, Depends(_services)]) -> Snapsh
 
 SettingsDep = Annotated[ApiSettings, Depends(_settings)]
 WarehouseDep = Annotated[Warehouse, Depends(_warehouse)]
+ServicesDep = Annotated[Services, Depends(_services)]
+MetricsDep = Annotated[Metrics, Depends(_metrics)]
 AuthDep = Annotated[Authenticator, Depends(_auth)]
 SnapshotDep = Annotated[Snapshot, Depends(_snapshot)]
 """The release that this request is answered from: FastAPI evaluates it once, so an answer cannot mix two."""

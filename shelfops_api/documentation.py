@@ -24,9 +24,11 @@ _GUARDED: Final = (
     Code.INVALID_CREDENTIALS,
     Code.TOKEN_EXPIRED,
     Code.MISSING_SCOPE,
+    Code.ORIGIN_REFUSED,
     Code.RATE_LIMITED,
     Code.WAREHOUSE_UNAVAILABLE,
 )
+_BODY: Final = (Code.BAD_REQUEST, Code.BODY_TOO_LARGE, Code.BODY_TOO_DEEP, Code.INVALID_REQUEST)
 
 
 class Api(FastAPI):
@@ -67,10 +69,11 @@ def _required(dependant: Dependant) -> Iterator[Require]:
 
 
 def _document(operation: dict[str, Any], guard: Require) -> None:
+    """Its scope, and the problems that any guarded route may answer with, beside those that it names itself."""
     scopes = [] if guard.scope is None else [guard.scope.value]
     operation["security"] = [{name: scopes} for name in _SCHEMES]
-    for status, response in errors.documented(*_GUARDED).items():
+    common = (*_GUARDED, *(_BODY if "requestBody" in operation else ()))
+    for status, response in errors.documented(*common).items():
         known = operation["responses"].setdefault(str(status), response)
         for media_type, content in response["content"].items():
-            examples = known["content"][media_type].setdefault("examples", {})
-            known["content"][media_type]["examples"] = content["examples"] | examples
+            known["content"][media_type]["examples"] = content["examples"] | known["content"][media_type]["examples"]

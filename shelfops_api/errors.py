@@ -34,12 +34,14 @@ class Code(StrEnum):
     UNKNOWN_CHANNEL = "unknown_channel"
     UNKNOWN_SERIES = "unknown_series"
     BODY_TOO_LARGE = "body_too_large"
+    BODY_TOO_DEEP = "body_too_deep"
     UNAUTHENTICATED = "unauthenticated"
     INVALID_CREDENTIALS = "invalid_credentials"
     TOKEN_EXPIRED = "token_expired"  # noqa: S105 - a code
     MISSING_SCOPE = "missing_scope"
     SCOPE_NOT_HELD = "scope_not_held"
     KEY_REQUIRED = "key_required"
+    ORIGIN_REFUSED = "origin_refused"
     RATE_LIMITED = "rate_limited"
     NO_CHAMPION = "no_champion"
     RELEASE_UNPUBLISHED = "release_unpublished"
@@ -55,12 +57,14 @@ _MEANING: Final[dict[Code, tuple[int, str]]] = {
     Code.UNKNOWN_CHANNEL: (422, "The model has no such known-future input"),
     Code.UNKNOWN_SERIES: (404, "There is no such series"),
     Code.BODY_TOO_LARGE: (413, "The request body is too large"),
+    Code.BODY_TOO_DEEP: (422, "The request body is nested too deeply"),
     Code.UNAUTHENTICATED: (401, "Credentials are needed"),
     Code.INVALID_CREDENTIALS: (401, "The credentials are not valid"),
     Code.TOKEN_EXPIRED: (401, "The token has expired"),
     Code.MISSING_SCOPE: (403, "The credentials do not allow this"),
     Code.SCOPE_NOT_HELD: (403, "A token cannot have more scopes than its key"),
     Code.KEY_REQUIRED: (403, "Only an API key can be exchanged"),
+    Code.ORIGIN_REFUSED: (403, "Pages of this origin may not ask"),
     Code.RATE_LIMITED: (429, "Too many requests"),
     Code.NO_CHAMPION: (503, "No model has been promoted yet"),
     Code.RELEASE_UNPUBLISHED: (503, "The release has not been published yet"),

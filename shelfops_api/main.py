@@ -8,21 +8,52 @@ from typing import Any, Final
 
 import structlog
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from shelfops_api import errors
 from shelfops_api.auth import Authenticator
+from shelfops_api.body import BodyLimit
 from shelfops_api.champion import Champion
 from shelfops_api.deps import Services
 from shelfops_api.documentation import Api
 from shelfops_api.keyring import KeyRing
+from shelfops_api.limits import RateLimiter
 from shelfops_api.logs import json_logs
-from shelfops_api.middleware import BodyLimit, RequestContext
-from shelfops_api.routes import champion, forecasts, health, history, page, predict, tokens, totals
+from shelfops_api.metrics import Metrics
+from shelfops_api.middleware import RequestContext
+from shelfops_api.routes import (
+    champion,
+    forecasts,
+    health,
+    history,
+    metrics,
+    page,
+    predict,
+    tokens,
+    totals,
+)
 from shelfops_api.settings import ApiSettings
 from shelfops_api.warehouse import Warehouse, WarehouseState
 from shelfops_pipeline.errors import ShelfOpsError
 
-ROUTERS: Final = tuple(room.router for room in (health, tokens, champion, forecasts, history, totals, predict, page))
+_ROOMS: Final = (
+    health,
+    metrics,
+    tokens,
+    champion,
+    forecasts,
+    history,
+    totals,
+    predict,
+    page,
+)
+ROUTERS: Final = tuple(room.router for room in _ROOMS)
+
+_CORS: Final[dict[str, Any]] = {
+    "allow_methods": ["GET", "POST", "PUT", "PATCH", "DELETE"],
+    "allow_headers": ["Authorization", "X-API-Key", "X-Request-ID", "Idempotency-Key", "If-None-Match"],
+    "expose_headers": ["ETag", "Location", "X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy"],
+}
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +64,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     with json_logs(services.settings.api_log_level):
         await asyncio.to_thread(services.champion.refresh)
         log.info("started", mode=services.settings.api_mode, open_without_credentials_to=services.auth.open_to)
-        async with _running(services.champion.watch(services.settings.api_poll_seconds), services.keys.watch()):
+        async with _running(
+            services.champion.watch(services.settings.api_poll_seconds), services.keys.watch(), services.limiter.watch()
+        ):
             yield
         services.warehouse.close()
 
@@ -58,7 +91,8 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         settings.models, is_published=lambda release: warehouse.state(release) is WarehouseState.PUBLISHED
     )
     keys = KeyRing(warehouse, settings)
-    auth = Authenticator(settings, keys)
+    limiter, measures = RateLimiter(settings), Metrics()
+    auth = Authenticator(settings, keys, limiter, measures)
     app = Api(
         ROUTERS,
         title="ShelfOps",
@@ -67,10 +101,12 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         responses=errors.documented(errors.Code.INTERNAL_ERROR),
         lifespan=_lifespan,
     )
-    app.state.services = Services(settings, warehouse, watched, keys, auth)
+    app.state.services = Services(settings, warehouse, watched, keys, auth, limiter, measures)
     errors.install(app)
     app.add_middleware(BodyLimit, max_bytes=settings.api_max_body_bytes)
-    app.add_middleware(RequestContext)  # added last, so outermost
+    if settings.cors_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=sorted(settings.cors_origins), **_CORS)
+    app.add_middleware(RequestContext, metrics=measures)  # added last, so outermost
     return app
 
 

@@ -1,4 +1,4 @@
-"""Around every request: an id and one log line; and a limit on the body."""
+"""Around every request: an id, one log line, one count, and the headers that every answer has."""
 
 import re
 import time
@@ -6,14 +6,16 @@ import uuid
 from typing import Final
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shelfops_api.errors import REQUEST_ID_HEADER, Code, Problem, problem_response
+from shelfops_api.errors import REQUEST_ID_HEADER
+from shelfops_api.headers import security_headers
+from shelfops_api.metrics import UNMATCHED, Metrics
 
 _SANE_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_PROBES: Final = ("/healthz", "/readyz")  # asked every few seconds: logged as debug only
+_PROBES: Final = ("/healthz", "/readyz", "/metrics")  # asked every few seconds: logged as debug only
+_ID_HEADER: Final = REQUEST_ID_HEADER.lower().encode()
 
 log = structlog.get_logger(__name__)
 
@@ -21,58 +23,43 @@ log = structlog.get_logger(__name__)
 class RequestContext:
     """Gives every request an id (the caller's X-Request-ID if it is sane), in the answer and in all log lines."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app, self.metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
         given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
         request_id = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         status, began = 500, time.perf_counter()
 
-        async def send_with_id(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+                kept = [pair for pair in message.get("headers", ()) if pair[0].lower() != _ID_HEADER]
+                allowance = state.get("allowance")
+                limits = [] if allowance is None else allowance.headers()
+                ours = [(_ID_HEADER, request_id.encode()), *security_headers(scope["path"]), *limits]
+                message = {**message, "headers": kept + ours}
+            elif message["type"] == "websocket.accept":
+                status = 101
             await send(message)
 
         try:
-            await self.app(scope, receive, send_with_id)
+            await self.app(scope, receive, send_with_headers)
         finally:
-            milliseconds = round(1000 * (time.perf_counter() - began), 1)
-            write = log.debug if scope["path"] in _PROBES else log.info
-            write("request", method=scope["method"], path=scope["path"], status=status, milliseconds=milliseconds)
+            self._note(scope, status, time.perf_counter() - began)
 
-
-class BodyLimit:
-    """Answers 413 to a body above the limit, whether its length was declared or not."""
-
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self.app, self.max_bytes = app, max_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        problem = Problem(Code.BODY_TOO_LARGE, f"At most {self.max_bytes} bytes; send fewer series per request")
-        declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdecimal() and int(declared) > self.max_bytes:
-            await problem_response(Request(scope), problem)(scope, receive, send)
-            return
-        received = 0
-
-        async def receive_within_limit() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self.max_bytes:
-                raise problem
-            return message
-
-        await self.app(scope, receive_within_limit, send)
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        """A WebSocket is counted and logged when it ends, without a time to answer."""
+        method, path = scope.get("method", "GET"), scope["path"]
+        write = log.debug if path in _PROBES else log.info
+        write("request", method=method, path=path, status=status, milliseconds=round(1000 * seconds, 1))
+        route = getattr(scope.get("route"), "path", UNMATCHED)
+        self.metrics.answered(route, method, status, seconds if scope["type"] == "http" else None)

@@ -1,12 +1,15 @@
 """Every SHELFOPS_* variable of the API: typed, documented, with its default. Nothing else reads the environment."""
 
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shelfops_pipeline.contracts.columns import Metric
+
+_ORIGIN: Final = re.compile(r"https?://[^\s/*?#@]+")
 
 
 class ApiSettings(BaseSettings):
@@ -44,7 +47,27 @@ class ApiSettings(BaseSettings):
     api_key_grace_seconds: float = Field(
         3600, gt=0, description="How long the keys last read stay good while PostgreSQL is away"
     )
+    api_rate_per_minute: int = Field(
+        6000, ge=0, description="Requests per key (without one: per address) and minute; 0: no limit"
+    )
+    api_cors_origins: str = Field(
+        "", description="Origins whose pages may call the API, such as https://plan.example.com; separated by commas"
+    )
+    api_metrics_auth: Literal["on", "off"] = Field("off", description="Does /metrics need a key with the scope read?")
     api_log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged")
+
+    @field_validator("api_cors_origins")
+    @classmethod
+    def _are_origins(cls, text: str) -> str:
+        for origin in _listed(text):
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is not an origin; write https://host or https://host:port, and never *")
+        return text
+
+    @property
+    def cors_origins(self) -> frozenset[str]:
+        """SHELFOPS_API_CORS_ORIGINS as a set."""
+        return frozenset(_listed(self.api_cors_origins))
 
     @property
     def root(self) -> Path:
@@ -60,3 +83,7 @@ class ApiSettings(BaseSettings):
     def models(self) -> Path:
         """Model versions and champion.json."""
         return self.root / "models"
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

@@ -146,7 +146,7 @@ def publish(engine: Engine, retailer: Retailer, champion: str) -> None:
 @contextmanager
 def served(settings: ApiSettings) -> Iterator[httpx.Client]:
     """The API on a real server in a thread, and a client of it."""
-    config = uvicorn.Config(create_app(settings), port=0, ws="none", log_config=None, lifespan="on")
+    config = uvicorn.Config(create_app(settings), port=0, ws="auto", log_config=None, lifespan="on")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -170,7 +170,14 @@ def until(condition: Callable[[], bool], seconds: float = 20) -> None:
 
 def api_settings(home: Path, url: str | None, **changes: Any) -> ApiSettings:
     return ApiSettings.model_validate(
-        {"dataset": DATASET, "home": home, "database_url": url, "api_poll_seconds": 0.02, **changes}
+        {
+            "dataset": DATASET,
+            "home": home,
+            "database_url": url,
+            "api_poll_seconds": 0.02,
+            "api_rate_per_minute": 0,
+            **changes,
+        }
     )
 
 
