@@ -92,32 +92,44 @@ class RateLimiter:
         return Allowance(self._limit, int(self._limit - used - 1), int(WINDOW_SECONDS - passed) + 1)
 
     def _refused(self, count: _Count, passed: float) -> Problem:
-        """Tells when the next request will pass: as the earlier minute fades, or when this one is over."""
-        fading = count.earlier and count.now < self._limit
-        wait = WINDOW_SECONDS / count.earlier if fading else WINDOW_SECONDS - passed
-        seconds = max(1, int(wait) + 1)
+        seconds = int(self._wait(count, passed)) + 1
         headers = {"Retry-After": str(seconds)}
         headers |= {name.decode(): value.decode() for name, value in Allowance(self._limit, 0, seconds).headers()}
         return Problem(Code.RATE_LIMITED, f"At most {self._limit} requests per minute", headers=headers)
+
+    def _wait(self, count: _Count, passed: float) -> float:
+        """Seconds until a request passes: as the earlier minute fades, or, in the next minute, as this one does."""
+        left = WINDOW_SECONDS - passed
+        room = self._limit - 1 - count.now
+        if room >= 0 and count.earlier:
+            return min(left, left - WINDOW_SECONDS * room / count.earlier)
+        return left + WINDOW_SECONDS * max(0.0, 1 - (self._limit - 1) / count.now)
 
     async def watch(self) -> NoReturn:
         """Share the counts for as long as the service runs; a Redis that is away is asked ever more seldom."""
         pause = _SHARE_EVERY
         client = self._connect()
-        while True:
-            await asyncio.sleep(pause)
-            self._forget()
-            if client is None:
-                continue
-            try:
-                await self._share(client)
-                if pause > _SHARE_EVERY:
-                    log.info("rate_limits_shared_again")
-                pause = _SHARE_EVERY
-            except (RedisError, OSError) as error:
-                if pause == _SHARE_EVERY:
-                    log.warning("rate_limits_not_shared", reason=f"{type(error).__name__}: {error}")
-                pause = min(2 * pause, _LONGEST_PAUSE)
+        try:
+            while True:
+                await asyncio.sleep(pause)
+                self._forget()
+                if client is not None:
+                    pause = await self._try_to_share(client, pause)
+        finally:
+            if client is not None:
+                await client.aclose()
+
+    async def _try_to_share(self, client: Redis, pause: float) -> float:
+        """Returns the pause until the next time."""
+        try:
+            await self._share(client)
+        except (RedisError, OSError) as error:
+            if pause == _SHARE_EVERY:
+                log.warning("rate_limits_not_shared", reason=f"{type(error).__name__}: {error}")
+            return min(2 * pause, _LONGEST_PAUSE)
+        if pause > _SHARE_EVERY:
+            log.info("rate_limits_shared_again")
+        return _SHARE_EVERY
 
     def _connect(self) -> Redis | None:
         if self._url is None or self._limit == 0:

@@ -3,6 +3,7 @@
 import re
 import time
 import uuid
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
@@ -42,11 +43,10 @@ class RequestContext:
             nonlocal status
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 status = message["status"]
-                kept = [pair for pair in message.get("headers", ()) if pair[0].lower() != _ID_HEADER]
                 allowance = state.get("allowance")
                 limits = [] if allowance is None else allowance.headers()
                 ours = [(_ID_HEADER, request_id.encode()), *security_headers(scope["path"]), *limits]
-                message = {**message, "headers": kept + ours}
+                message = {**message, "headers": _with(ours, message.get("headers", ()))}
             elif message["type"] == "websocket.accept":
                 status = 101
             await send(message)
@@ -63,3 +63,10 @@ class RequestContext:
         write("request", method=method, path=path, status=status, milliseconds=round(1000 * seconds, 1))
         route = getattr(scope.get("route"), "path", UNMATCHED)
         self.metrics.answered(route, method, status, seconds if scope["type"] == "http" else None)
+
+
+def _with(ours: list[tuple[bytes, bytes]], given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers that the route gave, and those of ours that it did not."""
+    headers = list(given)
+    names = {name.lower() for name, _ in headers}
+    return headers + [pair for pair in ours if pair[0] not in names]

@@ -231,9 +231,8 @@ def test_a_body_that_is_not_json_is_refused(api: httpx.Client, content: bytes) -
     assert check_problem(api, answer, 422, "invalid_request")["errors"]
 
 
-@pytest.mark.parametrize("content", [b'{"series": "\xe9"}', b"[" * 100_000])
-def test_a_body_that_cannot_be_read_is_refused(api: httpx.Client, content: bytes) -> None:
-    answer = api.post("/v1/predict", content=content, headers={"Content-Type": "application/json"})
+def test_a_body_that_cannot_be_read_is_refused(api: httpx.Client) -> None:
+    answer = api.post("/v1/predict", content=b'{"series": "\xe9"}', headers={"Content-Type": "application/json"})
     assert check_problem(api, answer, 400, "bad_request")["detail"]
 
 
