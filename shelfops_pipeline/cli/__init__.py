@@ -11,6 +11,7 @@ from shelfops_pipeline.cli.bench import bench
 from shelfops_pipeline.cli.keys import keys
 from shelfops_pipeline.cli.models import models
 from shelfops_pipeline.cli.options import AsOf, Data, Dataset, Horizon, Seed, TierOption, configure
+from shelfops_pipeline.cli.policy import simulate_policy
 from shelfops_pipeline.cli.quarantine import quarantine
 from shelfops_pipeline.errors import ShelfOpsError
 
@@ -26,6 +27,7 @@ app.add_typer(models, name="models")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(keys, name="keys")
 app.add_typer(bench, name="bench")
+app.command("simulate-policy", epilog="Example: shelfops simulate-policy --seeds 3 --out policy.json")(simulate_policy)
 
 _DEMO_EFFORT = 0.3  # of the default training size: a first look should not take long
 

@@ -97,6 +97,12 @@ class Simulator:
         return self.plan.rate * self._shift
 
     @property
+    def true_variance(self) -> Floats:
+        """[S, T] of the demand of a day around its rate: Poisson, negative binomial, and the store's shock."""
+        rate = self.true_rate
+        return rate + rate**2 * (1 / _shape(self.plan)[:, None] + _SHOCK_SD**2)
+
+    @property
     def listed(self) -> Bools:
         """[S, T]"""
         return self.plan.listed
@@ -114,16 +120,21 @@ class Simulator:
         Negative binomial around the rate, with a common shock per store and day that nobody can foresee.
         """
         rng, plan = self._rng(1), self.plan
-        shape = np.where(plan.items.slow[plan.item_of], 2.0, 15.0)
+        shape = _shape(plan)
         rate = plan.rate * self._shocks[plan.store_of]
         rate *= rng.standard_gamma(shape[:, None], rate.shape) / shape[:, None]
         # Scaled after it is drawn: another rate would draw other numbers, for earlier days too.
         return np.rint(rng.poisson(rate) * self._shift).astype(np.int32)
 
     @cached_property
+    def supply(self) -> Suppliers:
+        """Lead times, delays and order days: what `suppliers` and `inventory` tell of."""
+        return make_suppliers(self._rng(4), len(CATEGORIES))
+
+    @cached_property
     def stock(self) -> Stock:
         """Sales, returns and stock on hand and on order [S, days]."""
-        return run_stock(self._rng(2), self.plan, self._suppliers, self.true_demand[:, : self.days])
+        return run_stock(self._rng(2), self.plan, self.supply, self.true_demand[:, : self.days])
 
     @cached_property
     def transactions(self) -> pd.DataFrame:
@@ -150,7 +161,7 @@ class Simulator:
     @cached_property
     def inventory(self) -> pd.DataFrame:
         """Stock at the end of each day of every listed item, open or not; lead times in days."""
-        plan, stock, suppliers = self.plan, self.stock, self._suppliers
+        plan, stock, suppliers = self.plan, self.stock, self.supply
         day, series = np.nonzero(plan.listed[:, : self.days].T)
         supplier = plan.items.supplier[plan.item_of[series]]
         return pd.DataFrame(
@@ -189,7 +200,7 @@ class Simulator:
                 "subcategory": kinds[items.category, items.kind],
                 COST: items.cost,
                 PRICE: items.price,
-                SUPPLIER_ID: self._suppliers.ids[items.supplier],
+                SUPPLIER_ID: self.supply.ids[items.supplier],
                 CASE_PACK: items.case_pack,
                 MINIMUM_ORDER: items.minimum_order,
                 SHELF_LIFE_DAYS: np.array([c.shelf_life for c in CATEGORIES])[items.category],
@@ -199,7 +210,7 @@ class Simulator:
     @property
     def suppliers(self) -> pd.DataFrame:
         """supplier_id, order_weekdays (Monday is 0), cutoff_hour."""
-        own = self._suppliers
+        own = self.supply
         weekdays = [",".join(str(d) for d in np.flatnonzero(days)) for days in own.order_days]
         return pd.DataFrame({SUPPLIER_ID: own.ids, ORDER_WEEKDAYS: weekdays, CUTOFF_HOUR: 14})
 
@@ -233,10 +244,6 @@ class Simulator:
         return np.where(before, 1.0, self.shift)
 
     @cached_property
-    def _suppliers(self) -> Suppliers:
-        return make_suppliers(self._rng(4), len(CATEGORIES))
-
-    @cached_property
     def _shocks(self) -> Floats:
         """[N, T], mean 1."""
         return self._rng(5).lognormal(-(_SHOCK_SD**2) / 2, _SHOCK_SD, (self.stores, len(self.dates)))
@@ -257,6 +264,11 @@ class Simulator:
     def _rng(self, stream: int) -> Generator:
         """An independent generator per purpose, so that a change in one leaves the others alone."""
         return np.random.default_rng([self.seed, stream])
+
+
+def _shape(plan: Plan) -> Floats:
+    """[S] of the gamma distribution that varies each day's rate: slow items sell in bursts."""
+    return np.where(plan.items.slow[plan.item_of], 2.0, 15.0)
 
 
 def _ids(ids: NDArray[np.str_], codes: Ints, more: tuple[str, ...] = ()) -> pd.Categorical:

@@ -9,15 +9,19 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from shelfops_pipeline.replenishment import counts
+from shelfops_pipeline.replenishment.demand import Spread
 from shelfops_pipeline.replenishment.terms import Economics, Terms
 
 Doubles = NDArray[np.float64]
 
 DAYS_PER_YEAR: Final = 365.25
 LEVELS: Final = (0.5, 0.995)
-"""Least and most that the money may ask for. A forecast knows little of the tail beyond; and below one half, a shop
-would rather not sell the item."""
+"""Least and most probability of no stockout that holding costs may ask for. A forecast knows little of the tail beyond;
+and below one half, a shop would rather not sell the item."""
 UNKNOWN_FRESH_LEVEL: Final = 0.5
+SURELY_SOLD: Final = 0.05
+"""Quantile of demand within shelf life up to which stock is held to save orders."""
 
 
 def holding_cost(terms: Terms, economics: Economics) -> Doubles:
@@ -34,17 +38,39 @@ def cycle_stock(rate: Doubles, cycle_days: Doubles, terms: Terms, economics: Eco
     return np.where(economic > 0, np.maximum(economic - rate * cycle_days, 0), 0.0)
 
 
-def target_level(
-    rate: Doubles, extra: Doubles, cycle_days: Doubles, terms: Terms, economics: Economics, otherwise: float
-) -> Doubles:
-    """[n] probability of no stockout per cycle at which one more unit of safety costs what it earns: margin against
-    holding it for a cycle. `otherwise` where price or cost is unknown, or the item earns nothing."""
+def cycle_holding(rate: Doubles, extra: Doubles, cycle_days: Doubles, terms: Terms, economics: Economics) -> Doubles:
+    """[n] what it costs to hold one more unit of safety until it is needed: for a cycle, which cycle stock prolongs."""
+    length = cycle_days + np.divide(extra, rate, out=np.zeros_like(rate), where=rate > 0)
+    return holding_cost(terms, economics) * length
+
+
+def worth_having(terms: Terms, held: Doubles, needed: Spread, fresh: Spread, otherwise: float) -> Doubles:
+    """[n] up to how many units it pays to have on hand and on order.
+
+    The x-th unit earns its margin if demand until the delivery of the order after the next is x or more (`needed`);
+    else it costs `held`; and its whole cost if demand does not come to x while it can be sold (`fresh`). Where price or
+    cost is unknown, or the item earns nothing, demand is to be met with probability `otherwise`.
+    """
     margin = terms.unit_price - terms.unit_cost
     known = np.isfinite(margin) & (margin > 0)
-    length = cycle_days + np.divide(extra, rate, out=np.zeros_like(rate), where=rate > 0)
-    held = holding_cost(terms, economics) * length
-    ratio = np.divide(margin, margin + held, out=np.full_like(margin, otherwise), where=known)
-    return np.where(known, np.clip(ratio, *LEVELS), otherwise)
+    perishes = known & np.isfinite(terms.shelf_life_days)
+    earns, holds = np.where(known, margin, 0.0), np.where(known, held, 0.0)
+    ratio = np.divide(earns, earns + holds, out=np.full_like(earns, otherwise), where=known)
+    most = counts.quantile(np.where(known, np.clip(ratio, *LEVELS), otherwise), needed.mean, needed.variance)
+    if not perishes.any():
+        return most
+
+    def pays(units: Doubles) -> NDArray[np.bool_]:
+        enough = counts.at_most(units - 1, needed.mean, needed.variance)
+        wasted = counts.at_most(units - 1, fresh.mean, fresh.variance)
+        return np.asarray(~perishes | (earns * (1 - enough) >= holds * enough + terms.unit_cost * wasted))
+
+    low, high = np.zeros_like(most), most
+    while (high > low).any():
+        middle = np.ceil((low + high) / 2)
+        good = pays(middle)
+        low, high = np.where(good, middle, low), np.where(good, high, np.minimum(middle - 1, high))
+    return low
 
 
 def fresh_level(terms: Terms) -> Doubles:

@@ -18,7 +18,7 @@ from shelfops_pipeline.replenishment.demand import (
     demand_between,
     periods_of_supply,
 )
-from shelfops_pipeline.replenishment.economics import cycle_stock, fresh_level, target_level
+from shelfops_pipeline.replenishment.economics import SURELY_SOLD, cycle_holding, cycle_stock, fresh_level, worth_having
 from shelfops_pipeline.replenishment.order_days import next_order_days
 from shelfops_pipeline.replenishment.terms import Economics, Reason, ReorderPlan, Stock, Terms
 
@@ -50,9 +50,10 @@ def plan_orders(
     cycle = _cycle(demand, stock, terms, today, period_days, hour)
     level, point, up_to = _levels(cycle, terms, economics, service_level)
     position = stock.on_hand + stock.on_order
-    short = np.where(position < point, np.ceil(up_to - position), 0.0)
+    usable = _usable(cycle, stock, terms)
+    short = np.where(usable < point, np.ceil(up_to - usable), 0.0)
     wanted = np.where(np.isnan(position), np.nan, short)
-    quantity, reason = _allowed(wanted, _room(cycle, position, terms), terms)
+    quantity, reason = _allowed(wanted, _room(cycle, usable, terms), terms)
     run_out, chance = _stockout(demand, position, today, period_days)
     lasting = np.floor(periods_of_supply(demand.mean, stock.on_hand) * period_days + 1e-6)
     most = np.maximum(OVERSTOCK_FACTOR * np.maximum(up_to, 1), up_to + _lot(terms))
@@ -93,6 +94,10 @@ class _Cycle:
     protected: Spread
     fresh: Spread
     """demand within the shelf life of what is delivered"""
+    lasting: Spread
+    """demand from now to the end of that shelf life"""
+    kept: Spread
+    """demand within the shelf life of what is on hand, were it fresh"""
 
 
 def _cycle(demand: Demand, stock: Stock, terms: Terms, today: date, period_days: int, hour: float) -> _Cycle:
@@ -113,6 +118,8 @@ def _cycle(demand: Demand, stock: Stock, terms: Terms, today: date, period_days:
         exposed=between(now, delivered, lead_sd),
         protected=between(now, protection, lead_sd),
         fresh=between(delivered, last, now),
+        lasting=between(now, last, lead_sd),
+        kept=between(now, last - delivered, now),
     )
 
 
@@ -120,14 +127,23 @@ def _levels(
     cycle: _Cycle, terms: Terms, economics: Economics, service_level: float
 ) -> tuple[Doubles, Doubles, Doubles]:
     """(service level, reorder point, order-up-to level)."""
-    mean, days = cycle.protected.mean, cycle.next_in - cycle.order_in
+    mean, variance, days = cycle.protected.mean, cycle.protected.variance, cycle.next_in - cycle.order_in
     rate = mean / cycle.protection
-    extra = cycle_stock(rate, days, terms, economics)
-    level = target_level(rate, extra, days, terms, economics, service_level)
-    point = counts.quantile(level, mean, cycle.protected.variance)
+    extra = np.round(cycle_stock(rate, days, terms, economics))
+    held = cycle_holding(rate, extra, days, terms, economics)
+    point = worth_having(terms, held, cycle.protected, cycle.lasting, service_level)
     shown = np.where(mean > 0, np.ceil(mean + _known(terms.presentation_minimum, 0)), 0)
-    point = np.maximum(point, shown)
-    return level, point, point + np.round(extra)
+    point = np.where(terms.presentation_minimum > 0, np.maximum(point, shown), point)
+    surely = counts.quantile(np.full_like(mean, SURELY_SOLD), cycle.lasting.mean, cycle.lasting.variance)
+    fresh = np.where(np.isfinite(terms.shelf_life_days), np.maximum(surely - point, 0), np.inf)
+    return counts.at_most(point, mean, variance), point, point + np.minimum(extra, fresh)
+
+
+def _usable(cycle: _Cycle, stock: Stock, terms: Terms) -> Doubles:
+    """[n] units on hand and on order, without those on hand that will be thrown away before they are sold (Broekmeulen
+    and van Donselaar 2009); their ages are not known, so they count as fresh."""
+    perishes = np.isfinite(terms.shelf_life_days)
+    return np.where(perishes, np.minimum(stock.on_hand, cycle.kept.mean), stock.on_hand) + stock.on_order
 
 
 def _room(cycle: _Cycle, position: Doubles, terms: Terms) -> Doubles:

@@ -82,7 +82,7 @@ class ReorderPlan:
     safety_stock: Doubles
     """reorder point less expected demand"""
     service_level: Doubles
-    """target probability of no stockout per order cycle"""
+    """probability of no stockout per order cycle that the reorder point gives"""
     reorder_point: Doubles
     """an order is due when the position is below it"""
     order_up_to: Doubles
