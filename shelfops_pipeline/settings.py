@@ -43,6 +43,12 @@ class Settings(BaseSettings):
         56, ge=2, description="Origins whose issued forecasts are kept, to be scored as demand comes in"
     )
     service_level: float = Field(0.95, gt=0.5, lt=1, description="Target probability of no stockout per order cycle")
+    holding_rate: float = Field(
+        0.25, ge=0, description="What holding stock costs a year, as a share of its cost: capital, space, shrinkage"
+    )
+    order_cost: float = Field(
+        0.0, ge=0, description="What a line of an order costs whatever its quantity, in the currency of the items' cost"
+    )
     simulated_live: bool = Field(False, description="Let the simulated retailer trade one more day with every ingest")
     simulated_stores: int = Field(10, ge=1, description="Stores of the simulated retailer")
     simulated_items: int = Field(60, ge=1, description="Items of the simulated retailer")

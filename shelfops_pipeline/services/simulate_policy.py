@@ -59,38 +59,62 @@ def _show(trial: "Trial", accounts: "list[Account]") -> None:
     from shelfops_pipeline.replenishment.simulation import verdict
 
     retailers = len({a.seed for a in accounts})
-    table = Table(title=f"{retailers} simulated retailers, {trial.days} days each: means per retailer")
-    table.add_column("policy")
-    for name in ("fill rate", "stockout days", "average stock", "waste, units"):
-        table.add_column(name, justify="right")
-    for name in ("holding", "lost margin", "ordering", "waste", "total cost"):
-        table.add_column(name, justify="right")
-    for s in verdict.standings(accounts):
-        money = (s.holding, s.lost_margin, s.ordering, s.waste, s.cost)
-        table.add_row(
-            s.policy,
-            f"{100 * s.fill_rate:.1f} %",
-            f"{100 * s.stockout_days:.1f} %",
-            f"{s.stock:,.0f}",
-            f"{s.wasted:,.0f}",
-            *(f"{m:,.0f}" for m in money),
-        )
-    console.print(table)
+    console.print(_policies(accounts, f"{retailers} simulated retailers, {trial.days} days: means per retailer"))
+    if retailers > 1:
+        console.print(_categories(accounts))
     for saving in verdict.savings(accounts):
-        console.print(
-            f"shelfops costs {_percent(saving.cost)} less than {saving.rival}, "
-            f"at a fill rate {_percent(saving.fill_rate, 'points')} higher",
-            highlight=False,
+        cheaper, better = (
+            _compared(saving.cost, "%", "less", "more"),
+            _compared(saving.fill_rate, "points", "more", "less"),
         )
+        console.print(f"shelfops costs {cheaper} than {saving.rival}; fill rate {better}", highlight=False)
     e = trial.economics
     console.print(
-        f"Costs: stock {100 * e.holding_rate:g} % of its cost a year; {e.order_cost:g} per order line; the regular "
-        "margin of what is not sold; the cost of what is thrown away. Forecasts: the production tier's XGBoost, without "
-        "the LSTM and totals, fitted once before the days that are scored. `true rate` knows what nobody can.",
+        f"Costs: stock {100 * e.holding_rate:g} % of its cost a year; {e.order_cost:g} per order line; the margin of"
+        " what is not sold; the cost of what is thrown away. Forecasts: the production tier's XGBoost, without LSTM and"
+        " totals, fitted once before the days that are scored. `true rate` knows what nobody can.",
         highlight=False,
     )
 
 
-def _percent(value: "Interval", unit: str = "%") -> str:
-    found = f"{100 * value.mean:.1f} {unit}"
-    return found if value.low != value.low else f"{found} (95 %: {100 * value.low:.1f} to {100 * value.high:.1f})"
+def _policies(accounts: "list[Account]", title: str) -> Table:
+    """A column per policy."""
+    from shelfops_pipeline.replenishment.simulation import verdict
+
+    found = verdict.standings(accounts)
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for standing in found:
+        table.add_column(standing.policy, justify="right", no_wrap=True)
+    for name in ("fill_rate", "stockout_days"):
+        table.add_row(name.replace("_", " "), *(f"{100 * getattr(s, name):.1f} %" for s in found))
+    for name, label in (("stock", "average stock, units"), ("wasted", "waste, units")):
+        table.add_row(label, *(f"{getattr(s, name):,.0f}" for s in found), end_section=name == "wasted")
+    for name in ("holding", "lost_margin", "ordering", "waste"):
+        table.add_row(f"{name.replace('_', ' ')}, cost", *(f"{getattr(s, name):,.0f}" for s in found))
+    table.add_row("total cost", *(f"{s.cost:,.0f}" for s in found), style="bold")
+    return table
+
+
+def _categories(accounts: "list[Account]") -> Table:
+    """What is saved beside the tuned rival where."""
+    from shelfops_pipeline.replenishment.simulation import verdict
+    from shelfops_pipeline.replenishment.simulation.replay import EVERYTHING, FIXED_QUANTITY, OURS
+
+    table = Table(title=f"beside {FIXED_QUANTITY}, by category", title_justify="left")
+    for name in ("category", "its cost", "ours", "saved", "its fill rate", "ours"):
+        table.add_column(name, justify="left" if name == "category" else "right")
+    for category in dict.fromkeys(a.category for a in accounts if a.category != EVERYTHING):
+        by = {s.policy: s for s in verdict.standings(accounts, category)}
+        ours, theirs = by[OURS], by[FIXED_QUANTITY]
+        costs = (f"{theirs.cost:,.0f}", f"{ours.cost:,.0f}", f"{100 * (1 - ours.cost / theirs.cost):.0f} %")
+        table.add_row(category, *costs, *(f"{100 * s.fill_rate:.1f} %" for s in (theirs, ours)))
+    return table
+
+
+def _compared(value: "Interval", unit: str, above: str, below: str) -> str:
+    """A difference in words, with its interval where there is one."""
+    more = value.mean >= 0
+    mean, low, high = (100 * (v if more else -v) for v in (value.mean, value.low, value.high))
+    interval = "" if low != low else f" (95 %: {min(low, high):.1f} to {max(low, high):.1f})"
+    return f"{mean:.1f} {unit} {above if more else below}{interval}"
