@@ -9,6 +9,7 @@ from shelfops_pipeline.defs import (
     lifecycle,
     monitoring,
     panel,
+    replenishment,
     reports,
     scoring,
     serving,
@@ -31,7 +32,19 @@ from shelfops_pipeline.defs.tracking import replay_tracking, sync_tracking
 @dg.definitions
 def defs() -> dg.Definitions:
     """Assets, jobs, schedules and resources of this retailer."""
-    modules = [ingestion, warehousing, panel, training, lifecycle, reports, scoring, tracking, serving, monitoring]
+    modules = [
+        ingestion,
+        warehousing,
+        panel,
+        training,
+        lifecycle,
+        reports,
+        scoring,
+        tracking,
+        serving,
+        replenishment,
+        monitoring,
+    ]
     return dg.Definitions(
         assets=dg.load_assets_from_modules(modules),
         asset_checks=dg.load_asset_checks_from_modules([checks, feed, monitoring]),

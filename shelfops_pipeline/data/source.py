@@ -5,7 +5,7 @@ The canonical tables (DESIGN: Data) are pandas frames:
 - transactions: ts (datetime64[ns], midnight for daily rows), store_id, item_id (category), quantity (float;
   < 0 is a return), and where known unit_price, on_promotion, transaction_id; `source`, `line`: where from.
 - stores: store_id + static attributes; items: item_id + static attributes (`category` is that used for likes;
-  cost, price, supplier_id, case_pack, minimum_order, shelf_life_days where known).
+  cost, price, supplier_id, case_pack, minimum_order, shelf_life_days, presentation_minimum where known).
 - calendar: date, scope (`all` or `<store attribute>:<value>`), name, kind.
 - covariates: date, store_id?, item_id?, name, value, known_future. A missing id (NaN) means "all".
   Reserved names: on_promotion (0/1), price, open (0/1).
@@ -32,6 +32,7 @@ SUPPLIER_ID: Final = "supplier_id"
 CASE_PACK: Final = "case_pack"
 MINIMUM_ORDER: Final = "minimum_order"
 SHELF_LIFE_DAYS: Final = "shelf_life_days"
+PRESENTATION_MINIMUM: Final = "presentation_minimum"
 ORDER_WEEKDAYS: Final = "order_weekdays"
 CUTOFF_HOUR: Final = "cutoff_hour"
 EVERYWHERE: Final = "all"

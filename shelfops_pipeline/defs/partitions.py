@@ -5,7 +5,7 @@
 | raw_transactions, raw_inventory, validated_transactions, quarantined_transactions, transactions_table, inventory_table | the retailer's periods (day or week), a range is one run | `partitions` (Parquet by period), PostgreSQL | any worker |
 | raw_reference, reference_tables, training_data, panel | none: all periods of what is above | `references`, `frames`, `panels` | any worker |
 | features, models, backtest, totals_calibration, and what is made of them | none: training rows are a bounded sample | `arrays`, `boosters`, `networks`, `backtests`, `json` | the `ml` queue |
-| online_features, demand_forecasts, forecast_explanations, forecast_totals, stock_alerts | none: every series of the champion's release | `inputs`, `frames`, PostgreSQL | any worker, forecasts and their explanations on the `ml` queue |
+| online_features, demand_forecasts, forecast_explanations, forecast_totals, reorder_plan, purchase_orders, stock_alerts | none: every series of the champion's release | `inputs`, `frames`, PostgreSQL | any worker, forecasts and their explanations on the `ml` queue |
 """  # noqa: E501
 
 from datetime import date, timedelta

@@ -6,12 +6,14 @@ from contextlib import contextmanager
 import dagster as dg
 from sqlalchemy import Engine
 
+from shelfops_pipeline.contracts.bundle import ChampionPointer
 from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.data.source import Source
 from shelfops_pipeline.data.sources import current_source
 from shelfops_pipeline.defs.artifacts import artifact_root
 from shelfops_pipeline.defs.io_managers import io_managers
+from shelfops_pipeline.lifecycle.publish import serving
 from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.lifecycle.training import TrainingPlan, plan_training
 from shelfops_pipeline.monitoring.archive import Archive
@@ -41,6 +43,17 @@ class Retailer(dg.ConfigurableResource):  # type: ignore[type-arg]
     def archive(self) -> Archive:
         """Forecasts as they were issued."""
         return Archive(artifact_root(self.settings), self.settings.issued_origins)
+
+    @property
+    def serving(self) -> ChampionPointer:
+        """The release that serves. Raises PromotionError before there is one."""
+        return serving(self.registry)
+
+    @property
+    def redis_url(self) -> str | None:
+        """Where alerts are announced; None: nowhere."""
+        url = self.settings.redis_url
+        return None if url is None else url.get_secret_value()
 
     def plan(self, panel: Panel) -> TrainingPlan:
         """What to train on this panel; the same every time it is asked."""

@@ -1,16 +1,14 @@
-"""What is served: model inputs and forecasts of every series in the warehouse, and stock alerts made from them."""
+"""What is served: model inputs and forecasts of every series in the warehouse."""
 
 from typing import Any
 
 import dagster as dg
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.defs.automation import CARRIED
-from shelfops_pipeline.defs.partitioned import Partitions
 from shelfops_pipeline.defs.partitions import ML_QUEUE, PANEL_POOL
 from shelfops_pipeline.defs.resources import Retailer, Warehouse
 from shelfops_pipeline.defs.types import PredictionInput
@@ -19,7 +17,6 @@ from shelfops_pipeline.explain.publish import publish_explanations
 from shelfops_pipeline.inference.predict import ServedModel, predict_demand
 from shelfops_pipeline.lifecycle.publish import (
     champion_models,
-    publish_alerts,
     publish_inputs,
     publish_table,
     publish_totals,
@@ -122,17 +119,3 @@ def forecast_totals(
     groups = table.column(c.LEVEL).value_counts().to_pylist()
     facts = {f"rows by {g['values']}": g["counts"] for g in groups}
     return dg.MaterializeResult(metadata={"release": release, "dagster/row_count": rows, **facts})
-
-
-@dg.asset(group_name="replenishment", owners=OWNERS, kinds={"postgres"}, automation_condition=CARRIED, pool=PANEL_POOL)
-def stock_alerts(
-    retailer: Retailer, warehouse: Warehouse, demand_forecasts: pd.DataFrame, raw_inventory: Partitions
-) -> dg.MaterializeResult[None]:
-    """Stockout risk, reorder now, overstock; none where the retailer gives no inventory."""
-    inventory = raw_inventory.latest()
-    if inventory is None:
-        return dg.MaterializeResult(metadata={"alerts": 0, "why": "the retailer gives no inventory"})
-    level, days = retailer.settings.service_level, retailer.source.grain.days
-    with warehouse.engine() as engine:
-        counts = publish_alerts(engine, retailer.registry, demand_forecasts, inventory, level, days)
-    return dg.MaterializeResult(metadata={"alerts": int(np.sum(list(counts.values()))), **counts})

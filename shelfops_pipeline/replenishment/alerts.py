@@ -1,52 +1,119 @@
 """Stock alerts: which series need a planner's eye today, and why."""
 
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, Final
+
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
-from shelfops_pipeline.replenishment.reorder import ReorderPlan, Stock
+from shelfops_pipeline.contracts.columns import ITEM_ID, ON_HAND, ON_ORDER, QUANTITY, REASON, STORE_ID
+from shelfops_pipeline.contracts.replenishment import AlertKind, AlertSeverity
+from shelfops_pipeline.replenishment.plan import DISCONTINUED, NO_SALE_PROBABILITY, QUIET_PERIODS
 from shelfops_pipeline.store.replenishment_records import Alert
+from shelfops_pipeline.store.replenishment_tables import ORDER_DATE
 
-_OVERSTOCK_FACTOR = 4.0  # stock position against the order-up-to level
+LIKELY: Final = 0.5
+"""Probability of being out of stock before a delivery from which on it is a risk rather than a reason to order."""
+INCREDIBLE: Final = 0.01
+"""Probability under the forecast below which so long without a sale is not chance."""
+_DETAILS: Final = {
+    ON_HAND: ON_HAND,
+    ON_ORDER: ON_ORDER,
+    "order_up_to": "order_up_to",
+    "order_quantity": QUANTITY,
+    "order_date": ORDER_DATE,
+    "stockout_probability": "stockout_probability",
+    "stockout_date": "stockout_date",
+    "days_of_supply": "days_of_supply",
+    "overstock_units": "overstock_units",
+    QUIET_PERIODS: QUIET_PERIODS,
+}
+Row = dict[Hashable, Any]
 
 
-def stock_alerts(
-    store_ids: NDArray[np.str_], item_ids: NDArray[np.str_], stock: Stock, plan: ReorderPlan, service_level: float
-) -> list[Alert]:
-    """At most one alert per series, the most urgent: out of stock soon, reorder now, or too much stock."""
-    position = stock.on_hand + stock.on_order
-    risk = plan.stockout_probability > 0.5
-    reorder = ~risk & (plan.stockout_probability > 1 - service_level)
-    over = (position > _OVERSTOCK_FACTOR * np.maximum(plan.order_up_to, 1)) & ~risk & ~reorder
+@dataclass(frozen=True)
+class _Kind:
+    kind: AlertKind
+    severity: AlertSeverity
+    found: Callable[[pd.DataFrame], Any]
+    """which rows of a plan; unknown figures compare as false, so that they raise nothing"""
+    words: Callable[[Row], str]
+
+
+def _short(row: Row) -> str:
+    gone = row["stockout_date"]
+    by = "" if gone is pd.NaT else f" (by {gone:%d %b} more likely than not)"
+    if not row[QUANTITY] > 0:
+        todo = "nothing more can be ordered on the supplier's terms"
+    else:
+        todo = f"order {row[QUANTITY]:.0f} on {row[ORDER_DATE]:%d %b}"
+    return f"{_held(row)}: out of stock before a delivery with probability {_share(row)}{by}; {todo}"
+
+
+def _share(row: Row) -> str:
+    return f"{100 * row['stockout_probability']:.0f} %"
+
+
+def _over(row: Row) -> str:
+    up_to = f"the order-up-to level of {row['order_up_to']:.0f}"
+    return f"{_held(row)}, far above {up_to}: {row['overstock_units']:.0f} too many"
+
+
+def _phantom(row: Row) -> str:
+    quiet = f"nothing sold in the last {row[QUIET_PERIODS]:.0f} periods"
+    return f"{row[ON_HAND]:.0f} on record, but {quiet}, and the forecast expects sales: count the shelf"
+
+
+def _held(row: Row) -> str:
+    return f"{row[ON_HAND]:.0f} on hand and {row[ON_ORDER]:.0f} on order"
+
+
+def _at_risk(plan: pd.DataFrame) -> Any:
+    return (plan[REASON] != DISCONTINUED) & (plan["stockout_probability"] > LIKELY)
+
+
+def _due(plan: pd.DataFrame) -> Any:
+    chance = plan["stockout_probability"]
+    return (plan[REASON] != DISCONTINUED) & (chance <= LIKELY) & (chance > 1 - plan["service_level"])
+
+
+def _unseen(plan: pd.DataFrame) -> Any:
+    return (plan[ON_HAND] > 0) & (plan[NO_SALE_PROBABILITY] < INCREDIBLE)
+
+
+def _too_much(plan: pd.DataFrame) -> Any:
+    return plan["overstock_units"] > 0
+
+
+_KINDS: Final = (
+    _Kind(AlertKind.STOCKOUT_RISK, AlertSeverity.HIGH, _at_risk, _short),
+    _Kind(AlertKind.REORDER_NOW, AlertSeverity.MEDIUM, _due, _short),
+    _Kind(AlertKind.PHANTOM_STOCK, AlertSeverity.MEDIUM, _unseen, _phantom),
+    _Kind(AlertKind.OVERSTOCK, AlertSeverity.LOW, _too_much, _over),
+)
+
+
+def stock_alerts(plan: pd.DataFrame) -> list[Alert]:
+    """At most one alert per series and kind, the most urgent kinds first; of series with unknown stock none.
+
+    `plan` is a `replenishment.plan.plan_table`. Discontinued items are not to be ordered, so they cannot run out.
+    """
     alerts: list[Alert] = []
-    for kind, severity, chosen in (
-        ("stockout_risk", "high", risk),
-        ("reorder_now", "medium", reorder),
-        ("overstock", "low", over),
-    ):
+    for kind in _KINDS:
+        rows = plan[np.asarray(kind.found(plan), dtype=bool)].to_dict("records")
         alerts += [
-            Alert(
-                store_id=str(store_ids[s]),
-                item_id=str(item_ids[s]),
-                kind=kind,
-                severity=severity,
-                message=_message(kind, stock, plan, s),
-                details={
-                    "on_hand": float(stock.on_hand[s]),
-                    "on_order": float(stock.on_order[s]),
-                    "order_up_to": float(plan.order_up_to[s]),
-                    "order_quantity": float(plan.quantity[s]),
-                    "stockout_probability": round(float(plan.stockout_probability[s]), 4),
-                    "days_of_supply": float(plan.days_of_supply[s]),
-                },
-            )
-            for s in np.flatnonzero(chosen).tolist()
+            Alert(row[STORE_ID], row[ITEM_ID], kind.kind, kind.severity, kind.words(row), _details(row)) for row in rows
         ]
     return alerts
 
 
-def _message(kind: str, stock: Stock, plan: ReorderPlan, s: int) -> str:
-    have = f"{stock.on_hand[s]:.0f} on hand and {stock.on_order[s]:.0f} on order"
-    if kind == "overstock":
-        return f"{have}, far above the order-up-to level of {plan.order_up_to[s]:.0f}"
-    chance = f"{100 * plan.stockout_probability[s]:.0f} %"
-    return f"{have}: out of stock before a delivery with probability {chance}; order {plan.quantity[s]:.0f}"
+def _details(row: Row) -> dict[str, Any]:
+    return {name: _plain(row[column]) for name, column in _DETAILS.items()}
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: dates as text, numbers to four decimals, unknown as None."""
+    if pd.isna(value):
+        return None
+    return str(value.date()) if isinstance(value, pd.Timestamp) else round(float(value), 4)

@@ -41,7 +41,7 @@ EXPECTED = {
         "backtest_report",
     },
     "serving": {"online_features", "demand_forecasts", "forecast_explanations", "forecast_totals"},
-    "replenishment": {"stock_alerts"},
+    "replenishment": {"reorder_plan", "purchase_orders", "stock_alerts"},
     "monitoring": {"shadow_forecasts", "forecast_scores", "drift_report", "drift_over_time"},
 }
 

@@ -16,10 +16,14 @@ from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.contracts.bundle import DECISION, MODEL_CARD, ChampionPointer
 from shelfops_pipeline.contracts.columns import Status, Tier
 from shelfops_pipeline.contracts.decision import GateDecision
+from shelfops_pipeline.contracts.replenishment import AlertKind
 from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.models.bundle import verify
+from shelfops_pipeline.store.alerts import list_alerts
 from shelfops_pipeline.store.ingested import period_records
+from shelfops_pipeline.store.orders import list_orders, read_order
 from shelfops_pipeline.store.reads import latest_release, series_explanations, series_forecast
+from shelfops_pipeline.store.reorder import read_plan
 from shelfops_pipeline.store.tables import (
     demand_forecasts,
     forecast_explanations,
@@ -27,7 +31,6 @@ from shelfops_pipeline.store.tables import (
     items,
     online_features,
     quarantined_transactions,
-    stock_alerts,
     stores,
 )
 from tests.defs.conftest import HORIZON, SIZES, Graph, files_under
@@ -192,10 +195,22 @@ def test_every_served_forecast_is_explained_in_units_that_add_up_to_it(graph: Gr
 
 
 def test_stock_alerts_name_a_known_kind_and_an_order(graph: Graph) -> None:
-    with graph.engine.connect() as connection:
-        alerts = connection.execute(select(stock_alerts)).all()
-    assert {a.kind for a in alerts} <= {"stockout_risk", "reorder_now", "overstock"}
+    alerts = list_alerts(graph.engine, "simulated", limit=1000)
+    assert {a.kind for a in alerts} <= set(AlertKind)
     assert all(a.details["order_quantity"] >= 0 for a in alerts)
+    assert len({(a.store_id, a.item_id, a.kind) for a in alerts}) == len(alerts)
+
+
+def test_the_plan_has_every_series_and_its_orders_are_proposed_to_suppliers(graph: Graph) -> None:
+    release = latest_release(graph.engine, "simulated")
+    assert release is not None
+    lines = read_plan(graph.engine, release.release, limit=1000)
+    assert len(lines) == graph.panel.n_series
+    wanted = {(line.store_id, line.item_id): line.quantity for line in lines if line.quantity}
+    orders = [read_order(graph.engine, "simulated", o.order_id) for o in list_orders(graph.engine, "simulated")]
+    assert {(line.store_id, line.item_id): line.quantity for o in orders for line in o.lines} == wanted
+    assert wanted
+    assert all(o.supplier_id and o.order_date > graph.panel.last_observed and o.cost for o in orders)
 
 
 def test_checks_are_recorded_with_the_gates_figures(graph: Graph) -> None:

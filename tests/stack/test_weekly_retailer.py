@@ -37,7 +37,20 @@ from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.engine import for_database, open_engine
 from tests.api.support import check_problem, served
 from tests.conftest import admin
-from tests.stack.weekly_shop import HORIZON, ITEMS, LEAD_DAYS, STORES, WEEKS, Floats, Shop, write_shop
+from tests.stack.weekly_shop import (
+    HORIZON,
+    ITEMS,
+    LEAD_DAYS,
+    MINIMUM,
+    ORDERED_ON,
+    PACK,
+    STORES,
+    SUPPLIER,
+    WEEKS,
+    Floats,
+    Shop,
+    write_shop,
+)
 
 MONDAYS = [date(2022, 1, 3) + timedelta(days=7 * n) for n in range(WEEKS + HORIZON)]
 LAST_SUNDAY = MONDAYS[WEEKS] - timedelta(days=1)
@@ -210,17 +223,18 @@ def counted(mean: float, deviation: float) -> tuple[float, float]:
     return mean**2 / excess, mean / (mean + excess)
 
 
-def plain_alert(weeks: pd.DataFrame, held: pd.Series, level: float) -> tuple[str, float, float]:
-    """(kind, or nothing; order-up-to level; days of supply) of one series, day by day."""
+def plain_alert(weeks: pd.DataFrame, held: pd.Series, wait: int, level: float) -> tuple[str, float, float]:
+    """(kind, or nothing; order-up-to level; days of supply) of one series, day by day; `wait` days until the supplier
+    takes an order."""
     mean, width = weeks[c.MEAN].to_numpy(), 2 * NormalDist().inv_cdf(0.95)
     spread = np.maximum((weeks["q95"] - weeks["q05"]).to_numpy() / width, np.sqrt(mean))
     late = 1.5 if held["lead"] == 5 else 0.0
-    demand, deviation = over(mean, spread, held["lead"] + 7, late)  # the next look at the stock is a week away
+    demand, deviation = over(mean, spread, wait + 7 + held["lead"], late)  # the order after it is a week later
     up_to = float(nbinom(*counted(demand, deviation)).ppf(level)) if demand else 0.0
     position = held["on_hand"] + held["on_order"]
-    soon, unsure = over(mean, spread, held["lead"], late)
+    soon, unsure = over(mean, spread, wait + held["lead"], late)
     chance = float(nbinom(*counted(soon, unsure)).sf(position)) if soon else 0.0
-    kind = "overstock" if position > 4 * max(up_to, 1) else ""
+    kind = "overstock" if position > max(4 * max(up_to, 1), up_to + MINIMUM) else ""
     kind = "stockout_risk" if chance > 0.5 else "reorder_now" if chance > 1 - level else kind
     lasting = [over(mean, spread, days, 0)[0] <= held["on_hand"] for days in range(1, 7 * HORIZON + 1)]
     return kind, up_to, float(sum(lasting))
@@ -230,8 +244,11 @@ def test_alerts_protect_the_days_of_the_lead_time_and_the_week_until_the_next_lo
     forecast = run.rows("SELECT * FROM demand_forecasts ORDER BY date").groupby(["store_id", "item_id"])
     stock = run.shop.stock[run.shop.stock["date"] < np.datetime64(MONDAYS[WEEKS])]
     held = stock.drop_duplicates(["store_id", "item_id"], keep="last").set_index(["store_id", "item_id"])
-    plain = {key: plain_alert(weeks, held.loc[key], run.settings.service_level) for key, weeks in forecast}
-    raised = run.rows("SELECT * FROM stock_alerts")
+    # Forecasts begin on a Monday; the supplier takes orders on that day, or on Wednesdays.
+    waits = {item: ORDERED_ON[supplier][0] for item, supplier in zip(ITEMS, SUPPLIER, strict=True)}
+    level = run.settings.service_level
+    plain = {key: plain_alert(weeks, held.loc[key], waits[key[1]], level) for key, weeks in forecast}
+    raised = run.rows("SELECT * FROM stock_alerts WHERE kind <> 'phantom_stock'")
     found = {
         (row.store_id, row.item_id): (row.kind, row.details["order_up_to"], row.details["days_of_supply"])
         for row in raised.itertuples()
@@ -241,6 +258,19 @@ def test_alerts_protect_the_days_of_the_lead_time_and_the_week_until_the_next_lo
     assert found[(STORES[5], ITEMS[4])][0] == "stockout_risk"
     assert {days % 7 for _, _, days in found.values()} - {0}
     assert {item for _, item in found} & {item for item, lead in zip(ITEMS, LEAD_DAYS, strict=True) if lead == 5}
+
+
+def test_orders_go_to_each_supplier_on_its_day_in_whole_packs(run: Run) -> None:
+    orders = run.rows("SELECT * FROM purchase_orders JOIN purchase_order_lines USING (order_id)")
+    assert {(o.supplier_id, o.order_date) for o in orders.itertuples()} == {
+        (supplier, MONDAYS[WEEKS] + timedelta(days=days[0])) for supplier, days in ORDERED_ON.items()
+    }
+    assert set(orders["status"]) == {"proposed"}
+    assert (orders["quantity"] >= MINIMUM).all()
+    assert (orders["quantity"] % PACK == 0).all()
+    plan = run.rows("SELECT * FROM reorder_plan")
+    assert len(plan) == len(SERIES)
+    assert plan["quantity"].sum() == orders["quantity"].sum()
 
 
 def test_the_card_and_the_pages_speak_of_weeks(run: Run) -> None:

@@ -22,6 +22,7 @@ GROUPS = ("Mejeri", "Mejeri", "Mejeri", "Dryck", "Dryck", "Godis", "Godis", "God
 SUPPLIER = ("L1", "L1", "L1", "L2", "L2", "L2", "L2", "L2")
 ORDERED_ON = {"L1": (0, 3), "L2": (2,)}
 LEAD_DAYS = (2, 2, 2, 5, 5, 5, 5, 0)
+PACK, MINIMUM = 6, 12
 """Of each item; the last one comes from the next door."""
 SHAPE = (len(STORES), len(ITEMS))
 UNSUPPLIED = ((slice(101, 105), 1, 3), (slice(148, 151), 5, 4))
@@ -207,7 +208,10 @@ def _write_stock(folder: Path, on_hand: Floats, on_order: Floats) -> pd.DataFram
 
 def _write_reference(folder: Path) -> None:
     _write(folder / "butiker.csv", "Butik;Område", [";".join(row) for row in zip(STORES, REGIONS, strict=True)])
-    rows = [f"{i};{g};{8 + n},50;{s};6;12" for n, (i, g, s) in enumerate(zip(ITEMS, GROUPS, SUPPLIER, strict=True))]
+    rows = [
+        f"{i};{g};{8 + n},50;{s};{PACK};{MINIMUM}"
+        for n, (i, g, s) in enumerate(zip(ITEMS, GROUPS, SUPPLIER, strict=True))
+    ]
     _write(folder / "artiklar.csv", "Artikel;Varugrupp;Inköpspris;Leverantör;Kolli;Minst", rows)
     names = {s: ",".join(map(str, days)) for s, days in ORDERED_ON.items()}
     rows = [f"{supplier};{days};10" for supplier, days in names.items()]

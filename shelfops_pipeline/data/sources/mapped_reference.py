@@ -20,6 +20,7 @@ from shelfops_pipeline.data.source import (
     EVERYWHERE,
     MINIMUM_ORDER,
     ORDER_WEEKDAYS,
+    PRESENTATION_MINIMUM,
     SHELF_LIFE_DAYS,
     SUPPLIER_ID,
 )
@@ -28,7 +29,7 @@ from shelfops_pipeline.data.sources.mapped_tables import MappedTable
 from shelfops_pipeline.data.tables import EARLIEST, calendar
 from shelfops_pipeline.errors import DataError
 
-_NUMBERS: Final = (COST, PRICE, CASE_PACK, MINIMUM_ORDER, SHELF_LIFE_DAYS, CUTOFF_HOUR)
+_NUMBERS: Final = (COST, PRICE, CASE_PACK, MINIMUM_ORDER, SHELF_LIFE_DAYS, PRESENTATION_MINIMUM, CUTOFF_HOUR)
 _DEFAULT_KIND: Final = "event"
 _WEEKDAYS: Final = {name: str(i) for i, name in enumerate(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))}
 

@@ -1,0 +1,77 @@
+"""What to order and what to look at, from the forecasts: the plan of every series, orders, alerts."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+
+from shelfops_pipeline.contracts.columns import QUANTITY
+from shelfops_pipeline.contracts.messages import alerts_channel
+from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.data.source import Reference
+from shelfops_pipeline.defs.automation import CARRIED
+from shelfops_pipeline.defs.partitioned import Partitions
+from shelfops_pipeline.defs.partitions import PANEL_POOL
+from shelfops_pipeline.defs.resources import Retailer, Warehouse
+from shelfops_pipeline.replenishment import alerts, plan, purchase
+from shelfops_pipeline.store.alert_sync import sync_alerts
+from shelfops_pipeline.store.alerts import alert_message
+from shelfops_pipeline.store.bus import announce
+from shelfops_pipeline.store.item_flags import list_flags
+from shelfops_pipeline.store.propose import propose_orders
+from shelfops_pipeline.store.reorder import replace_plan
+
+OWNERS = ["team:supply-chain"]
+
+
+@dg.asset(
+    group_name="replenishment",
+    owners=OWNERS,
+    kinds={"postgres"},
+    io_manager_key="frames",
+    automation_condition=CARRIED,
+    pool=PANEL_POOL,
+)
+def reorder_plan(
+    retailer: Retailer,
+    warehouse: Warehouse,
+    panel: Panel,
+    demand_forecasts: pd.DataFrame,
+    raw_inventory: Partitions,
+    raw_reference: Reference,
+) -> dg.MaterializeResult[pd.DataFrame]:
+    """What every series needs and why; order-up-to levels alone where the retailer gives no inventory."""
+    serving = retailer.serving
+    with warehouse.engine() as engine:
+        flags = list_flags(engine, serving.dataset)
+        known = plan.Known(panel, raw_reference, raw_inventory.latest(), flags)
+        table = plan.plan_table(demand_forecasts, known, retailer.settings.service_level)
+        replace_plan(engine, serving.release, pa.Table.from_pandas(table, preserve_index=False))
+    facts: dict[str, Any] = {"dagster/row_count": len(table), "flags": len(flags)}
+    ordered = {"series to order": int((table[QUANTITY] > 0).sum()), "stock unknown": int(table[QUANTITY].isna().sum())}
+    return dg.MaterializeResult(value=table, metadata=facts | ordered)
+
+
+@dg.asset(group_name="replenishment", owners=OWNERS, kinds={"postgres"}, automation_condition=CARRIED, pool=PANEL_POOL)
+def purchase_orders(retailer: Retailer, warehouse: Warehouse, reorder_plan: pd.DataFrame) -> dg.MaterializeResult[None]:
+    """Proposals by supplier and order day; what people have decided or edited is left alone."""
+    serving, today = retailer.serving, reorder_plan[plan.PLANNED_ON].max().date()
+    lines = pa.Table.from_pandas(purchase.order_lines(reorder_plan), preserve_index=False)
+    with warehouse.engine() as engine:
+        found = propose_orders(engine, serving.dataset, serving.release, lines, today=today)
+    return dg.MaterializeResult(metadata={"for": str(today), "orders": len(found), "lines": sum(found.values())})
+
+
+@dg.asset(group_name="replenishment", owners=OWNERS, kinds={"postgres"}, automation_condition=CARRIED, pool=PANEL_POOL)
+def stock_alerts(retailer: Retailer, warehouse: Warehouse, reorder_plan: pd.DataFrame) -> dg.MaterializeResult[None]:
+    """Stockout risk, reorder now, overstock, suspected phantom stock; none where the retailer gives no inventory."""
+    serving, found = retailer.serving, alerts.stock_alerts(reorder_plan)
+    with warehouse.engine() as engine:
+        happened = sync_alerts(engine, serving.dataset, serving.release, found, at=datetime.now(UTC))
+    messages = (alert_message(event, alert) for event, alert in happened)
+    told = announce(retailer.redis_url, alerts_channel(serving.dataset), messages)
+    kinds, events = Counter(a.kind for a in found), Counter(event.value for event, _ in happened)
+    return dg.MaterializeResult(metadata={"alerts": len(found), **dict(kinds), **dict(events), "announced": told})

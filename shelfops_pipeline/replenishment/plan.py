@@ -1,0 +1,69 @@
+"""The reorder plan as a table: one row per series, from forecast, stock, terms and what people said."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from shelfops_pipeline.contracts import columns as c
+from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.data.source import SUPPLIER_ID, Reference
+from shelfops_pipeline.replenishment.flags import borrowed, flagged, with_new_items
+from shelfops_pipeline.replenishment.inputs import demand_of, stock_of, suppliers_of, terms_of
+from shelfops_pipeline.replenishment.quiet import in_order_of, no_sale_probability, observed_periods, quiet_periods
+from shelfops_pipeline.replenishment.reorder import Reason, plan_orders
+from shelfops_pipeline.store.replenishment_records import ItemFlag
+from shelfops_pipeline.store.replenishment_tables import LIKE_ITEM, UNIT_COST
+
+DISCONTINUED: Final = "discontinued"
+"""Reason of a series that is not ordered any more, whatever its stock."""
+PLANNED_ON: Final = "planned_on"
+"""The day on which the orders of a plan are placed, if the supplier takes orders then."""
+QUIET_PERIODS: Final = "quiet_periods"
+NO_SALE_PROBABILITY: Final = "no_sale_probability"
+_REASONS: Final = np.array([reason.name.lower() for reason in Reason], dtype=object)
+_MOST_QUIET: Final = 400  # periods
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a plan is made from, beside the forecast."""
+
+    panel: Panel
+    reference: Reference
+    inventory: pd.DataFrame | None
+    """the counts of the last period that has any; None where the retailer gives none"""
+    flags: Sequence[ItemFlag]
+
+
+def plan_table(forecasts: pd.DataFrame, known: Known, service_level: float) -> pd.DataFrame:
+    """The columns of `store.replenishment_tables.reorder_plan`, and how long each series has been quiet.
+
+    Orders are those of the first day of the forecast. Without inventory there are order-up-to levels and no quantities.
+    """
+    keys, demand = with_new_items(*demand_of(forecasts), known.flags)
+    said, period_days = flagged(known.flags, keys), known.panel.grain.days
+    past_days = in_order_of(keys, known.panel, observed_periods(known.panel)) * period_days
+    demand = borrowed(demand, keys, said.like_item, past_days.astype(np.float32))
+    stock = stock_of(known.inventory, keys)
+    terms = terms_of(known.reference.items, known.reference.suppliers, keys)
+    today = pd.Timestamp(forecasts[c.DATE].min()).date()
+    plan = plan_orders(demand, stock, terms, service_level=service_level, today=today, period_days=period_days)
+    quiet = in_order_of(keys, known.panel, quiet_periods(known.panel, _MOST_QUIET))
+    columns = {f.name: getattr(plan, f.name) for f in fields(plan)}
+    columns |= {
+        SUPPLIER_ID: suppliers_of(known.reference.items, keys),
+        c.ON_HAND: stock.on_hand,
+        c.ON_ORDER: stock.on_order,
+        UNIT_COST: terms.unit_cost,
+        c.REASON: np.where(said.discontinued, DISCONTINUED, _REASONS[plan.reason]),
+        LIKE_ITEM: said.like_item,
+        QUIET_PERIODS: quiet,
+        PLANNED_ON: np.datetime64(today, "s"),
+        NO_SALE_PROBABILITY: no_sale_probability(demand, quiet),
+    }
+    for name in (c.QUANTITY, "unconstrained_quantity"):
+        columns[name] = np.where(said.discontinued, 0.0, columns[name])
+    return keys.assign(**columns)
