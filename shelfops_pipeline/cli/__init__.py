@@ -8,9 +8,11 @@ from typing import Annotated, NoReturn
 import typer
 
 from shelfops_pipeline.cli.bench import bench
+from shelfops_pipeline.cli.flags import flags
 from shelfops_pipeline.cli.keys import keys
 from shelfops_pipeline.cli.models import models
 from shelfops_pipeline.cli.options import AsOf, Data, Dataset, Horizon, Seed, TierOption, configure
+from shelfops_pipeline.cli.orders import orders
 from shelfops_pipeline.cli.policy import simulate_policy
 from shelfops_pipeline.cli.quarantine import quarantine
 from shelfops_pipeline.errors import ShelfOpsError
@@ -25,6 +27,8 @@ app = typer.Typer(
 )
 app.add_typer(models, name="models")
 app.add_typer(quarantine, name="quarantine")
+app.add_typer(orders, name="orders")
+app.add_typer(flags, name="flags")
 app.add_typer(keys, name="keys")
 app.add_typer(bench, name="bench")
 app.command("simulate-policy", epilog="Example: shelfops simulate-policy --seeds 3 --out policy.json")(simulate_policy)

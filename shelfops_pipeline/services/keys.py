@@ -1,25 +1,20 @@
 """What `shelfops keys` does, behind `cli.keys`."""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from rich.markup import escape
 from rich.table import Table
-from sqlalchemy import Engine
 
 from shelfops_pipeline.contracts.access import Scope
 from shelfops_pipeline.errors import ShelfOpsError
-from shelfops_pipeline.lifecycle.registry import system_user
 from shelfops_pipeline.services.console import console, errors
+from shelfops_pipeline.services.warehouse import actor, warehouse_engine
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.api_keys import KeyRecord, issue_key, list_keys, revoke_key
-from shelfops_pipeline.store.engine import open_engine
-from shelfops_pipeline.store.migrate import migrate
-from shelfops_pipeline.store.warehouse import open_warehouse
 
 _NAME: Final = re.compile(r"[\w.@-]{1,100}")
 
@@ -29,8 +24,8 @@ def issue(settings: Settings, name: str, scopes: Sequence[Scope], days: int | No
     if not _NAME.fullmatch(name):
         raise ShelfOpsError(f"{name!r} cannot name a key: use up to 100 letters, digits and . _ @ -")
     expires = None if days is None else datetime.now(UTC) + timedelta(days=days)
-    with _warehouse(settings) as engine:
-        key = issue_key(engine, _retailer(settings), name, scopes, by=_actor(settings), expires_at=expires)
+    with warehouse_engine(settings) as engine:
+        key = issue_key(engine, _retailer(settings), name, scopes, by=actor(settings), expires_at=expires)
     until = "until revoked" if expires is None else f"until {expires:%Y-%m-%d %H:%M} UTC"
     what = f"{name} ({key.key_id}): {', '.join(sorted(set(scopes)))}, valid {until}"
     errors.print(f"Key of {escape(what)}. It is shown once:", highlight=False, soft_wrap=True)
@@ -39,14 +34,14 @@ def issue(settings: Settings, name: str, scopes: Sequence[Scope], days: int | No
 
 def revoke(settings: Settings, key: str) -> None:
     """`shelfops keys revoke`."""
-    with _warehouse(settings) as engine:
-        record = revoke_key(engine, _retailer(settings), key, by=_actor(settings))
+    with warehouse_engine(settings) as engine:
+        record = revoke_key(engine, _retailer(settings), key, by=actor(settings))
     console.print(f"{escape(record.name)} ({record.key_id}) is revoked", highlight=False)
 
 
 def show(settings: Settings) -> None:
     """`shelfops keys list`."""
-    with _warehouse(settings) as engine:
+    with warehouse_engine(settings) as engine:
         records = list_keys(engine, _retailer(settings))
     if not records:
         raise ShelfOpsError("no key was issued yet; issue one with `shelfops keys issue NAME --scope read`")
@@ -57,24 +52,8 @@ def show(settings: Settings) -> None:
     console.print(table)
 
 
-@contextmanager
-def _warehouse(settings: Settings) -> Iterator[Engine]:
-    url = None if settings.database_url is None else settings.database_url.get_secret_value()
-    with open_warehouse(url, settings.root) as opened:
-        engine = open_engine(opened)
-        try:
-            migrate(engine)
-            yield engine
-        finally:
-            engine.dispose()
-
-
 def _retailer(settings: Settings) -> str:
     return Path(settings.dataset).stem
-
-
-def _actor(settings: Settings) -> str:
-    return settings.user or system_user()
 
 
 def _status(record: KeyRecord) -> str:
