@@ -29,6 +29,11 @@ class Settings(BaseSettings):
     retention_days: int | None = Field(
         None, ge=1, description="Age at which whole months of transactions and inventory are dropped; unset: never"
     )
+    history_days: int | None = Field(
+        365,
+        ge=1,
+        description="Age at which resolved stock alerts and settled purchase orders are deleted; unset: never",
+    )
     redis_url: SecretStr | None = Field(None, description="Redis for cache and pub/sub; unset: none")
     horizon: int = Field(28, ge=1, le=400, description="Periods to forecast")
     metric: Metric = Field(Metric.MAE, description="The loss that the `point` column is optimal for")

@@ -1,12 +1,14 @@
 """The jobs that people, schedules and sensors start."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import dagster as dg
 
 from shelfops_pipeline.defs.resources import Retailer, Warehouse
+from shelfops_pipeline.store.alert_sync import prune_alerts
 from shelfops_pipeline.store.partitions import maintain
+from shelfops_pipeline.store.propose import prune_orders
 
 INGESTED: Final = dg.AssetSelection.groups("ingestion", "warehouse")
 PANEL: Final = dg.AssetSelection.assets("training_data", "panel")
@@ -37,7 +39,7 @@ score = dg.define_asset_job(
 sync = dg.define_asset_job(
     "sync",
     INGESTED | FORECAST,
-    description="Ingest the chosen periods, then new forecasts and alerts; scores of earlier ones, and drift.",
+    description="Ingest the chosen periods, then new forecasts, orders and alerts; scores of earlier ones, and drift.",
 )
 refresh = dg.define_asset_job(
     "refresh",
@@ -47,7 +49,7 @@ refresh = dg.define_asset_job(
 publish = dg.define_asset_job(
     "publish",
     SERVED | MONITORED,
-    description="Forecasts and alerts by another champion, from the panel as it is, and what is watched of it.",
+    description="Forecasts, orders and alerts by another champion, from the panel as it is, and what is watched of it.",
 )
 
 
@@ -62,10 +64,23 @@ def maintain_warehouse(context: dg.OpExecutionContext, retailer: Retailer, wareh
     context.log.info(f"dropped {len(dropped)} partitions" + (f": {', '.join(dropped)}" if dropped else ""))
 
 
-@dg.job(name="maintenance", description="Compression and retention of the warehouse's large tables.")
+@dg.op(description="Resolved stock alerts and settled purchase orders are deleted when they are old enough.")
+def prune_history(context: dg.OpExecutionContext, retailer: Retailer, warehouse: Warehouse) -> None:
+    """By SHELFOPS_HISTORY_DAYS; before anything serves there is no history."""
+    days, pointer = retailer.settings.history_days, retailer.registry.champion()
+    if days is None or pointer is None:
+        return
+    before = datetime.now(UTC) - timedelta(days=days)
+    with warehouse.engine() as engine:
+        alerts, orders = (prune(engine, pointer.dataset, before) for prune in (prune_alerts, prune_orders))
+    context.log.info(f"deleted {alerts} stock alerts and {orders} purchase orders of before {before:%Y-%m-%d}")
+
+
+@dg.job(name="maintenance", description="Compression and retention in the warehouse.")
 def maintenance() -> None:
-    """One op."""
+    """Tables by age, and what people have settled."""
     maintain_warehouse()
+    prune_history()
 
 
 def partition_range(start: date, end: date) -> dict[str, str]:

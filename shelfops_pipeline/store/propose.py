@@ -1,7 +1,7 @@
 """Write the orders that a plan proposes, beside those that people have decided or edited. One transaction, by COPY."""
 # ruff: noqa: S608 - the pieces of a statement are constants of ours; values are bound
 
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Engine, delete, text
@@ -130,10 +130,10 @@ def propose_orders(engine: Engine, dataset: str, release: str, columns: Rows, *,
         return {row.supplier: int(row.lines) for row in connection.execute(text(_PROPOSED))}
 
 
-def prune_orders(engine: Engine, dataset: str, before: date) -> int:
-    """Delete the orders of days before that one, but for proposed ones, with lines and events; returns the number."""
+def prune_orders(engine: Engine, dataset: str, before: datetime) -> int:
+    """Delete the orders that were settled before that time, with their lines and events; returns the number."""
     table = purchase_orders.c
-    old = (table.dataset == dataset, table.order_date < before, table.status != OrderStatus.PROPOSED)
+    old = (table.dataset == dataset, table.updated_at < before, table.status != OrderStatus.PROPOSED)
     with engine.begin() as connection:
         return connection.execute(delete(purchase_orders).where(*old)).rowcount
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -226,8 +226,9 @@ def test_old_orders_are_pruned_with_their_events(warehouse: Engine) -> None:
     decide_order(warehouse, SHOP, the(warehouse).order_id, action=ACCEPT, who="ann")
     tomorrow = TODAY + timedelta(days=1)
     propose(warehouse, MILK, on=tomorrow, today=tomorrow)
-    assert prune_orders(warehouse, SHOP, TODAY) == 0
-    assert prune_orders(warehouse, SHOP, tomorrow + timedelta(days=1)) == 1
+    now = datetime.now(UTC)
+    assert prune_orders(warehouse, SHOP, now - timedelta(days=1)) == 0
+    assert prune_orders(warehouse, SHOP, now + timedelta(days=1)) == 1
     assert the(warehouse).order_date == tomorrow
     with warehouse.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM purchase_order_events")) == 1
