@@ -157,7 +157,7 @@ def unknown_words(line: str) -> list[str]:
     options = {word.split("=")[0] for word in words if word.startswith("--")} - {"--help", "--debug"}
     if path is None:
         return [words[0]] if not words[0].startswith("--") else []
-    known = {option for parameter in COMMANDS[path].params for option in parameter.opts}
+    known = {option for parameter in COMMANDS[path].params for option in (*parameter.opts, *parameter.secondary_opts)}
     return sorted(options - known)
 
 

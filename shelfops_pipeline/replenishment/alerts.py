@@ -100,11 +100,10 @@ def stock_alerts(plan: pd.DataFrame) -> list[Alert]:
     `plan` is a `replenishment.plan.plan_table`. Discontinued items are not to be ordered, so they cannot run out.
     """
     alerts: list[Alert] = []
-    for kind in _KINDS:
-        rows = plan[np.asarray(kind.found(plan), dtype=bool)].to_dict("records")
-        alerts += [
-            Alert(row[STORE_ID], row[ITEM_ID], kind.kind, kind.severity, kind.words(row), _details(row)) for row in rows
-        ]
+    for of in _KINDS:
+        rows = plan[np.asarray(of.found(plan), dtype=bool)].to_dict("records")
+        kind, severity = of.kind.value, of.severity.value
+        alerts += [Alert(r[STORE_ID], r[ITEM_ID], kind, severity, of.words(r), _details(r)) for r in rows]
     return alerts
 
 
