@@ -41,6 +41,7 @@ docs: $(SET_UP) ## Write the generated pages: docs/features.md, docs/settings.md
 .PHONY: screenshots
 screenshots: $(SET_UP) ## Take docs/images/ anew from the pages that `make demo` left; needs Chromium
 	$(BIN)/python scripts/screenshots.py
+	$(BIN)/python scripts/planner_screenshots.py
 
 # Pins that are there and still fit are kept; `make lock LOCK_FLAGS=--upgrade` takes the newest that fit.
 LOCK = $(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform linux --no-annotate \

@@ -14,14 +14,14 @@ let openSeries = () => {};
 export function startAlerts(open) {
   openSeries = open;
   const live = byId("live");
-  let before = null;
   stream("v1/alerts/stream", {
-    onMessage: (message) => message.alert_id && arrived(message),
+    onMessage: (message) => {
+      if (message.event === "snapshot") standing(message);
+      else if (message.alert_id) arrived(message);
+    },
     onState: (up) => {
       live.textContent = up ? "Live" : "Not live: reconnecting…";
       live.classList.toggle("up", up);
-      if (up && before === false) load(); // what was announced meanwhile was not heard
-      before = up;
     },
   });
   return load();
@@ -42,6 +42,17 @@ async function load() {
 function take(page) {
   for (const alert of page.alerts) known.set(alert.alert_id, alert);
   more = page.next;
+  draw();
+}
+
+/** What a stream begins with: all that stands now, so that nothing is missed between two connections. */
+function standing({ alerts, complete }) {
+  const ids = new Set(alerts.map((alert) => alert.alert_id));
+  if (complete) {
+    for (const id of known.keys()) if (!ids.has(id)) known.delete(id);
+    more = null;
+  }
+  for (const alert of alerts) known.set(alert.alert_id, { ...known.get(alert.alert_id), ...alert });
   draw();
 }
 

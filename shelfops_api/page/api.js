@@ -87,6 +87,7 @@ export const api = {
   totals: (parameters) => json("GET", query("v1/totals", parameters)),
   predict: (store, item, overrides) =>
     json("POST", "v1/predict", { series: [{ store_id: store, item_id: item, overrides }] }),
+  plan: (store, item) => json("GET", query("v1/reorder-plan", { store_id: store, item_id: item, limit: 1 })),
   alerts: (parameters) => json("GET", query("v1/alerts", parameters)),
   acknowledge: (alert) => json("POST", `v1/alerts/${id(alert)}/acknowledge`),
   resolve: (alert, note) => json("POST", `v1/alerts/${id(alert)}/resolve`, { note }),
@@ -114,7 +115,7 @@ export function stream(path, { onMessage, onState }) {
   const connect = () => {
     const address = new URL(path, document.baseURI);
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
-    const socket = key() ? new WebSocket(address, [`bearer.${key()}`]) : new WebSocket(address);
+    const socket = key() ? new WebSocket(address, ["shelfops.v1", `bearer.${key()}`]) : new WebSocket(address);
     socket.addEventListener("open", () => {
       wait = 500;
       onState(true);

@@ -37,7 +37,7 @@ function render(figure, data) {
     { width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": data.label },
     ...axes(points, marks, x, y, area, data.unit),
     ...bands(points, "forecast", x, y),
-    data.scenario ? bands(points, "scenario", x, y).at(0) : null,
+    data.scenario ? bands(points, "scenario", x, y)[0] : null,
     line(points, (p) => p.quantity, "sold", x, y),
     line(points, (p) => p.forecast?.mean, "mean", x, y),
     data.scenario ? line(points, (p) => p.scenario?.mean, "scenario", x, y) : null,
@@ -52,8 +52,15 @@ function timeline({ history, forecast, scenario }) {
   const at = (date) => byDate.get(date) ?? byDate.set(date, { date }).get(date);
   for (const row of history) at(row.date).quantity = row.quantity;
   for (const row of forecast) at(row.date).forecast = row;
-  for (const row of scenario ?? []) at(row.date).scenario = row;
+  for (const row of changed(forecast, scenario ?? [])) at(row.date).scenario = row;
   return [...byDate.values()].sort((a, b) => (a.date < b.date ? -1 : 1));
+}
+
+/** The part of a what-if that differs from the plan, with the periods between: elsewhere the two would cover each other. */
+function changed(forecast, scenario) {
+  const planned = new Map(forecast.map((row) => [row.date, row.mean]));
+  const differs = scenario.map((row) => Math.abs(row.mean - planned.get(row.date)) > 0.005 * (1 + row.mean));
+  return differs.includes(true) ? scenario.slice(differs.indexOf(true), differs.lastIndexOf(true) + 1) : [];
 }
 
 const highest = (p) => Math.max(p.quantity ?? 0, p.forecast?.q95 ?? 0, p.scenario?.q95 ?? 0);

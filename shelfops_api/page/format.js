@@ -10,10 +10,13 @@ const moment = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "
 
 const noon = (date) => new Date(`${date}T12:00:00Z`);
 
+export const wholeUnits = (value) => whole.format(value);
 /** Units: whole where there are many, else with a tenth. */
 export const units = (value) => (Math.abs(value) >= 100 ? whole : tenth).format(value);
 export const money = (value) => cents.format(value);
 export const percent = (value) => `${value > 0 ? "+" : value < 0 ? "−" : "±"}${whole.format(Math.abs(100 * value))} %`;
+/** A probability. */
+export const share = (value) => (value > 0 && value < 0.01 ? "below 1 %" : `${whole.format(100 * value)} %`);
 export const signed = (value) => `${value < 0 ? "−" : "+"}${units(Math.abs(value))}`;
 export const dayName = (date) => day.format(noon(date));
 export const dayShort = (date) => short.format(noon(date));

@@ -3,6 +3,7 @@
 import { api, download } from "./api.js";
 import { action, byId, el, empty, failure, show, showLoading } from "./dom.js";
 import { dayName, money, plural, units, words } from "./format.js";
+import { REASONS } from "./stock.js";
 
 const STATUSES = ["proposed", "accepted", "rejected"];
 let status = "proposed";
@@ -147,6 +148,6 @@ function row(order, line, open, says, changed) {
     el("td", {}, open ? quantity : units(line.quantity)),
     el("td", {}, units(line.proposed_quantity)),
     el("td", { class: "nowrap" }, line.delivery_date ? dayName(line.delivery_date) : "–"),
-    el("td", { class: "reason" }, words(line.reason)),
+    el("td", { class: "reason" }, REASONS[line.reason] ?? words(line.reason)),
   );
 }

@@ -4,6 +4,7 @@ import { api } from "./api.js";
 import { chart, legend, table } from "./chart.js";
 import { byId, el, empty, failure, show, showLoading, svg } from "./dom.js";
 import { dayFull, plural, signed, units } from "./format.js";
+import { showStock } from "./stock.js";
 import { whatIf } from "./whatif.js";
 
 const DAYS_BACK = 91;
@@ -28,10 +29,15 @@ async function offerStores() {
   byId("stores").replaceChildren(...totals.map((total) => el("option", { value: total.store_id })));
 }
 
+/** Suggestions are a help, not a need: an id that is typed is found without them. */
 async function offerItems(store) {
-  const day = await firstDay(store);
-  const { series } = day ? await api.forecasts({ store_id: store, start: day, end: day, limit: 1000 }) : { series: [] };
-  byId("items").replaceChildren(...series.map((one) => el("option", { value: one.item_id })));
+  try {
+    const day = await firstDay(store);
+    const page = day ? await api.forecasts({ store_id: store, start: day, end: day, limit: 1000 }) : { series: [] };
+    byId("items").replaceChildren(...page.series.map((one) => el("option", { value: one.item_id })));
+  } catch {
+    byId("items").replaceChildren();
+  }
 }
 
 /** The first date of a store's forecast: of it alone all items are listed, not the whole horizon of each. */
@@ -70,7 +76,8 @@ function showSeries(body, champion, series, history) {
   const key = el("div", {}, legend(false));
   const rows = el("div", {}, table(data));
   const why = el("section", { class: "why", "aria-labelledby": "why-title" }, el("h3", { id: "why-title" }, "Why"));
-  show(body, headline(champion, series, history), key, place, rows, whatIf(champion, series, history, redraw), why);
+  const stock = el("div", {});
+  show(body, headline(champion, series, history), stock, key, place, rows, whatIf(champion, series, history, redraw), why);
   const drawAgain = chart(place, data);
   function redraw(scenario) {
     data.scenario = scenario;
@@ -80,6 +87,7 @@ function showSeries(body, champion, series, history) {
     rows.replaceChildren(table(data));
     rows.querySelector("details").open = open;
   }
+  showStock(stock, series.store_id, series.item_id);
   explain(why, series.store_id, series.item_id);
 }
 

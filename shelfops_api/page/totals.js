@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { el, empty, failure, show, showLoading } from "./dom.js";
-import { dayName, units } from "./format.js";
+import { dayName, wholeUnits } from "./format.js";
 
 const NAMES = { store: "Store", category: "Category", all: "Whole retailer" };
 const SHOWN = 7;
@@ -29,7 +29,9 @@ function draw(body, page) {
   const dates = page.totals[0].forecast.slice(0, SHOWN).map((period) => period.date);
   const head = [NAMES[level], ...dates.map(dayName)];
   const cell = (period) =>
-    el("td", {}, el("span", { class: "number" }, units(period.mean)), el("small", {}, `${units(period.q05)}–${units(period.q95)}`));
+    period.q95 > 0
+      ? el("td", {}, wholeUnits(period.mean), el("small", {}, `${wholeUnits(period.q05)}–${wholeUnits(period.q95)}`))
+      : el("td", { class: "none" }, "0");
   const rows = page.totals.map((total) =>
     el(
       "tr",

@@ -27,24 +27,6 @@ _TYPES: Final = {
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
 }
-_POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "font-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
-)
-_ALWAYS: Final = {
-    "Content-Security-Policy": _POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
 _ASK_AGAIN, _FOR_A_YEAR = "no-cache", "public, max-age=31536000, immutable"
 
 
@@ -72,7 +54,7 @@ def _read(path: Path) -> PageFile:
     content = path.read_bytes()
     caching = _FOR_A_YEAR if path.suffix == ".woff2" else _ASK_AGAIN
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    return PageFile(content, _TYPES[path.suffix], {**_ALWAYS, "ETag": tag, "Cache-Control": caching})
+    return PageFile(content, _TYPES[path.suffix], {"ETag": tag, "Cache-Control": caching})
 
 
 @router.get("/")

@@ -129,10 +129,15 @@ def _cursor(key: GroupKey) -> str:
 def _key(cursor: str) -> GroupKey:
     try:
         store_id, category = json.loads(urlsafe_b64decode(cursor.encode()))
-        if isinstance(store_id, str) and isinstance(category, str) and "\0" not in store_id + category:
+        if _storable(store_id) and _storable(category):
             return store_id, category
-    except (NotBase64, ValueError, TypeError):
+    except (NotBase64, ValueError, TypeError, RecursionError):
         pass
     detail = "`after` is not the `next` of another page"
     fault = Fault(location="query", pointer="/after", detail=detail, code=Code.INVALID_REQUEST)
     raise Problem(Code.INVALID_REQUEST, detail, [fault])
+
+
+def _storable(part: object) -> bool:
+    """A text that PostgreSQL can compare with: without NUL and lone surrogates."""
+    return isinstance(part, str) and "\0" not in part and not any("\ud800" <= c <= "\udfff" for c in part)

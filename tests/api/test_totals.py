@@ -1,5 +1,6 @@
 """Totals over HTTP: those of the release, by level, filtered, a page at a time."""
 
+from base64 import urlsafe_b64encode
 from datetime import date, timedelta
 from typing import Any
 
@@ -25,6 +26,10 @@ def published_totals(retailer: Retailer, published_url: str) -> None:
     engine = open_engine(published_url)
     publish_totals(engine, pointer().release, {n: table.column(n).to_numpy() for n in table.column_names})
     engine.dispose()
+
+
+def cursor(text: str) -> str:
+    return urlsafe_b64encode(text.encode()).decode()
 
 
 def get(api: httpx.Client, **params: Any) -> dict[str, Any]:
@@ -74,7 +79,16 @@ def test_pages_follow_each_other_without_gap_or_overlap(api: httpx.Client) -> No
 
 @pytest.mark.parametrize(
     "params",
-    [{"level": "shelf"}, {"after": "é"}, {"after": "WzFd"}, {"limit": 0}, {"limit": 100_000}, {"store_id": ""}],
+    [
+        {"level": "shelf"},
+        {"limit": 0},
+        {"limit": 100_000},
+        {"store_id": ""},
+        *(
+            {"after": after}
+            for after in ("é", "WzFd", cursor('["\\ud800", ""]'), cursor('["\\u0000", ""]'), cursor("[" * 2500))
+        ),
+    ],
 )
 def test_a_question_that_has_no_answer_is_refused(api: httpx.Client, params: dict[str, Any]) -> None:
     body = check_problem(api, api.get("/v1/totals", params=params), 422, "invalid_request")
