@@ -48,7 +48,7 @@ def reorder_plan(
     with warehouse.engine() as engine:
         flags = list_flags(engine, serving.dataset)
         known = plan.Known(panel, raw_reference, raw_inventory.latest(), flags)
-        table = plan.plan_table(demand_forecasts, known, retailer.settings.service_level)
+        table = plan.plan_table(demand_forecasts, known, retailer.settings.service_level, retailer.economics)
         replace_plan(engine, serving.release, pa.Table.from_pandas(table, preserve_index=False))
     facts: dict[str, Any] = {"dagster/row_count": len(table), "flags": len(flags)}
     ordered = {"series to order": int((table[QUANTITY] > 0).sum()), "stock unknown": int(table[QUANTITY].isna().sum())}

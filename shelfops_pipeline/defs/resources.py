@@ -17,6 +17,7 @@ from shelfops_pipeline.lifecycle.publish import serving
 from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.lifecycle.training import TrainingPlan, plan_training
 from shelfops_pipeline.monitoring.archive import Archive
+from shelfops_pipeline.replenishment.terms import Economics
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.engine import open_engine
 from shelfops_pipeline.store.migrate import migrate
@@ -54,6 +55,11 @@ class Retailer(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Where alerts are announced; None: nowhere."""
         url = self.settings.redis_url
         return None if url is None else url.get_secret_value()
+
+    @property
+    def economics(self) -> Economics:
+        """What stock and orders cost this retailer."""
+        return Economics(holding_rate=self.settings.holding_rate, order_cost=self.settings.order_cost)
 
     def plan(self, panel: Panel) -> TrainingPlan:
         """What to train on this panel; the same every time it is asked."""

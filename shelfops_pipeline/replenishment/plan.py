@@ -13,7 +13,7 @@ from shelfops_pipeline.data.source import SUPPLIER_ID, Reference
 from shelfops_pipeline.replenishment.flags import borrowed, flagged, with_new_items
 from shelfops_pipeline.replenishment.inputs import demand_of, stock_of, suppliers_of, terms_of
 from shelfops_pipeline.replenishment.quiet import in_order_of, no_sale_probability, observed_periods, quiet_periods
-from shelfops_pipeline.replenishment.reorder import Reason, plan_orders
+from shelfops_pipeline.replenishment.reorder import Economics, Reason, plan_orders
 from shelfops_pipeline.store.replenishment_records import ItemFlag
 from shelfops_pipeline.store.replenishment_tables import LIKE_ITEM, UNIT_COST
 
@@ -38,7 +38,7 @@ class Known:
     flags: Sequence[ItemFlag]
 
 
-def plan_table(forecasts: pd.DataFrame, known: Known, service_level: float) -> pd.DataFrame:
+def plan_table(forecasts: pd.DataFrame, known: Known, service_level: float, economics: Economics) -> pd.DataFrame:
     """The columns of `store.replenishment_tables.reorder_plan`, and how long each series has been quiet.
 
     Orders are those of the first day of the forecast. Without inventory there are order-up-to levels and no quantities.
@@ -50,7 +50,15 @@ def plan_table(forecasts: pd.DataFrame, known: Known, service_level: float) -> p
     stock = stock_of(known.inventory, keys)
     terms = terms_of(known.reference.items, known.reference.suppliers, keys)
     today = pd.Timestamp(forecasts[c.DATE].min()).date()
-    plan = plan_orders(demand, stock, terms, service_level=service_level, today=today, period_days=period_days)
+    plan = plan_orders(
+        demand,
+        stock,
+        terms,
+        service_level=service_level,
+        today=today,
+        period_days=period_days,
+        economics=economics,
+    )
     quiet = in_order_of(keys, known.panel, quiet_periods(known.panel, _MOST_QUIET))
     columns = {f.name: getattr(plan, f.name) for f in fields(plan)}
     columns |= {

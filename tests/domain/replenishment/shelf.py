@@ -11,6 +11,7 @@ from shelfops_pipeline.contracts.columns import QUANTILE_COLUMNS, Grain
 from shelfops_pipeline.data.panel import Panel, State
 from shelfops_pipeline.data.source import Reference
 from shelfops_pipeline.replenishment.plan import Known, plan_table
+from shelfops_pipeline.replenishment.terms import Economics
 from shelfops_pipeline.store.replenishment_records import ItemFlag
 
 MONDAY = np.datetime64("2025-03-03")
@@ -45,10 +46,10 @@ class Shop:
 
     def plan(self) -> pd.DataFrame:
         """Its plan, by item where there is one store."""
-        known = Known(self._panel(), self._reference(), self._inventory() if self.counted else None, self.flags)
-        return plan_table(self._forecasts(), known, LEVEL)
+        known = Known(self.panel(), self.reference(), self.inventory() if self.counted else None, self.flags)
+        return plan_table(self.forecasts(), known, LEVEL, Economics())
 
-    def _forecasts(self) -> pd.DataFrame:
+    def forecasts(self) -> pd.DataFrame:
         rows = [
             {"store_id": s.store, "item_id": s.item, "date": MONDAY + h, "mean": s.mean}
             for s in self.shelves
@@ -59,7 +60,7 @@ class Shop:
         shape = zip(QUANTILE_COLUMNS, (0.4, 0.8, 1, 1.2, 1.6), strict=True)
         return frame.assign(**{name: frame["mean"] * share for name, share in shape})
 
-    def _panel(self) -> Panel:
+    def panel(self) -> Panel:
         shelves = [s for s in self.shelves if not s.new]
         demand = np.array([[s.mean] * (PAST - len(s.sold)) + list(s.sold) for s in shelves], np.float32)
         return Panel(
@@ -73,12 +74,12 @@ class Shop:
             state=np.where(np.isfinite(demand), State.OBSERVED, State.CLOSED).astype(np.uint8),
         )
 
-    def _inventory(self) -> pd.DataFrame:
+    def inventory(self) -> pd.DataFrame:
         rows = [(s.store, s.item, s.on_hand, s.on_order) for s in self.shelves]
         counted = pd.DataFrame(rows, columns=["store_id", "item_id", "on_hand", "on_order"])
         return counted.assign(date=MONDAY - 1, lead_time_days=3.0, lead_time_sd=0.0)
 
-    def _reference(self) -> Reference:
+    def reference(self) -> Reference:
         ids = sorted({s.item for s in self.shelves})
         items = pd.DataFrame({"item_id": ids, **self.items})
         blank = pd.DataFrame()
