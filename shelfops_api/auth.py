@@ -59,7 +59,7 @@ class Authenticator:
     async def admit(self, connection: HTTPConnection, scope: Scope | None) -> Principal:
         """The caller, who has `scope` and has not asked too often. Raises Problem (401, 403, 429)."""
         try:
-            principal = await self._identify(connection)
+            principal = await self.identify(connection)
             connection.state.allowance = self._limiter.take(principal.client)
             if scope is not None and scope not in principal.scopes:
                 raise _missing(principal, scope)
@@ -69,10 +69,12 @@ class Authenticator:
         structlog.contextvars.bind_contextvars(who=principal.name)
         return principal
 
-    async def _identify(self, connection: HTTPConnection) -> Principal:
+    async def identify(self, connection: HTTPConnection) -> Principal:
         """What is shown must be valid, also where nothing has to be shown. Whoever guesses is slowed by address."""
         address = address_of(connection)
         try:
+            if connection.scope["type"] == "websocket" and is_foreign(connection, self._origins):
+                raise _foreign()  # browsers ask no leave before they open one
             credentials = shown_by(connection)
             if credentials is None:
                 return self._stranger(connection, address)
@@ -88,7 +90,7 @@ class Authenticator:
             detail = "Send an API key or a token: `Authorization: Bearer ...`"
             raise Problem(Code.UNAUTHENTICATED, detail, headers={"WWW-Authenticate": _REALM})
         if is_foreign(connection, self._origins):
-            raise Problem(Code.ORIGIN_REFUSED, "Pages of other origins need credentials, or SHELFOPS_API_CORS_ORIGINS")
+            raise _foreign()
         return Principal("local" if is_this_machine(address) else address, EVERY_SCOPE, f"address:{address}")
 
     async def _by_key(self, key: ApiKey) -> Principal:
@@ -146,6 +148,10 @@ def shown_by(connection: HTTPConnection) -> str | None:
 
 def _refused(code: Code, detail: str) -> Problem:
     return Problem(code, detail, headers={"WWW-Authenticate": f'{_REALM}, error="invalid_token"'})
+
+
+def _foreign() -> Problem:
+    return Problem(Code.ORIGIN_REFUSED, "The page is of an origin that SHELFOPS_API_CORS_ORIGINS does not name")
 
 
 def _missing(principal: Principal, scope: Scope) -> Problem:

@@ -7,6 +7,7 @@ import structlog
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from shelfops_api.alert_hub import AlertHub
 from shelfops_api.auth import Authenticator
 from shelfops_api.champion import Champion, Snapshot
 from shelfops_api.errors import Code, Problem
@@ -28,6 +29,7 @@ class Services:
     auth: Authenticator
     limiter: RateLimiter
     metrics: Metrics
+    alerts: AlertHub
 
 
 # These are coroutines only because FastAPI would otherwise run each in a thread of its own.

@@ -14,8 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+from starlette.websockets import WebSocket, WebSocketState
 
 from shelfops_api.warehouse import WarehouseUnavailable
+from shelfops_pipeline.errors import ShelfOpsError
+from shelfops_pipeline.store.alerts import AlertStateError, UnknownAlertError
+from shelfops_pipeline.store.item_flags import FlagError, UnknownFlagError
+from shelfops_pipeline.store.orders import OrderStateError, UnknownOrderError
 
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 MEDIA_TYPE: Final = "application/problem+json"
@@ -33,6 +39,13 @@ class Code(StrEnum):
     DATE_OUTSIDE_HORIZON = "date_outside_horizon"
     UNKNOWN_CHANNEL = "unknown_channel"
     UNKNOWN_SERIES = "unknown_series"
+    UNKNOWN_ALERT = "unknown_alert"
+    ALERT_STATE = "alert_state"
+    UNKNOWN_ORDER = "unknown_order"
+    ORDER_STATE = "order_state"
+    UNKNOWN_FLAG = "unknown_flag"
+    FLAG_MEANINGLESS = "flag_meaningless"
+    UNKNOWN_REQUEST = "unknown_request"
     BODY_TOO_LARGE = "body_too_large"
     BODY_TOO_DEEP = "body_too_deep"
     UNAUTHENTICATED = "unauthenticated"
@@ -43,9 +56,11 @@ class Code(StrEnum):
     KEY_REQUIRED = "key_required"
     ORIGIN_REFUSED = "origin_refused"
     RATE_LIMITED = "rate_limited"
+    TOO_MANY_SOCKETS = "too_many_sockets"
     NO_CHAMPION = "no_champion"
     RELEASE_UNPUBLISHED = "release_unpublished"
     WAREHOUSE_UNAVAILABLE = "warehouse_unavailable"
+    REGISTRY_DAMAGED = "registry_damaged"
     INTERNAL_ERROR = "internal_error"
 
 
@@ -56,6 +71,13 @@ _MEANING: Final[dict[Code, tuple[int, str]]] = {
     Code.DATE_OUTSIDE_HORIZON: (422, "The date is outside the forecast horizon"),
     Code.UNKNOWN_CHANNEL: (422, "The model has no such known-future input"),
     Code.UNKNOWN_SERIES: (404, "There is no such series"),
+    Code.UNKNOWN_ALERT: (404, "There is no such alert"),
+    Code.ALERT_STATE: (409, "The alert has moved on"),
+    Code.UNKNOWN_ORDER: (404, "There is no such order, or no such line in it"),
+    Code.ORDER_STATE: (409, "The order is decided already"),
+    Code.UNKNOWN_FLAG: (404, "Nothing was said of the item there"),
+    Code.FLAG_MEANINGLESS: (422, "The flag says nothing, or contradicts itself"),
+    Code.UNKNOWN_REQUEST: (404, "There is no such request"),
     Code.BODY_TOO_LARGE: (413, "The request body is too large"),
     Code.BODY_TOO_DEEP: (422, "The request body is nested too deeply"),
     Code.UNAUTHENTICATED: (401, "Credentials are needed"),
@@ -66,11 +88,24 @@ _MEANING: Final[dict[Code, tuple[int, str]]] = {
     Code.KEY_REQUIRED: (403, "Only an API key can be exchanged"),
     Code.ORIGIN_REFUSED: (403, "Pages of this origin may not ask"),
     Code.RATE_LIMITED: (429, "Too many requests"),
+    Code.TOO_MANY_SOCKETS: (429, "Too many alert streams at a time"),
     Code.NO_CHAMPION: (503, "No model has been promoted yet"),
     Code.RELEASE_UNPUBLISHED: (503, "The release has not been published yet"),
     Code.WAREHOUSE_UNAVAILABLE: (503, "The warehouse cannot be reached"),
+    Code.REGISTRY_DAMAGED: (503, "The model registry cannot be read"),
     Code.INTERNAL_ERROR: (500, "Something went wrong here"),
 }
+
+
+REFUSALS: Final[dict[type[ShelfOpsError], Code]] = {
+    UnknownAlertError: Code.UNKNOWN_ALERT,
+    AlertStateError: Code.ALERT_STATE,
+    UnknownOrderError: Code.UNKNOWN_ORDER,
+    OrderStateError: Code.ORDER_STATE,
+    UnknownFlagError: Code.UNKNOWN_FLAG,
+    FlagError: Code.FLAG_MEANINGLESS,
+}
+"""What the warehouse's functions refuse with, by the problem that it is."""
 
 
 class Fault(BaseModel):
@@ -110,7 +145,7 @@ class Problem(HTTPException):
         self.code, self.errors = code, list(errors)
 
 
-def problem_response(request: Request, error: HTTPException) -> JSONResponse:
+def problem_response(request: HTTPConnection, error: HTTPException) -> JSONResponse:
     """Any HTTP error as problem+json; one that is not ours is named by its status."""
     if isinstance(error, Problem):
         kind, title, code, faults = f"urn:shelfops:problem:{error.code}", error.title, error.code.value, error.errors
@@ -151,8 +186,21 @@ def _invalid(error: RequestValidationError) -> Problem:
     return Problem(Code.INVALID_REQUEST, f"{first.location}{first.pointer}: {first.detail}", faults)
 
 
+async def _answer(connection: Request | WebSocket, error: HTTPException) -> JSONResponse:
+    """A WebSocket that is not open yet is refused as a request would be."""
+    response = problem_response(connection, error)
+    if isinstance(connection, WebSocket) and connection.application_state is WebSocketState.CONNECTING:
+        await connection.send_denial_response(response)
+    return response
+
+
 async def _on_http(request: Request, error: HTTPException) -> JSONResponse:
-    return problem_response(request, error)
+    return await _answer(request, error)
+
+
+async def _on_refusal(request: Request, error: Exception) -> JSONResponse:
+    code = next(code for kind, code in REFUSALS.items() if isinstance(error, kind))
+    return await _answer(request, Problem(code, str(error)))
 
 
 async def _on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -166,7 +214,7 @@ async def _on_warehouse(request: Request, error: Exception) -> JSONResponse:
         raise error
     log.warning("warehouse_unavailable", reason=str(getattr(error, "orig", None) or error))
     detail = "The warehouse has no tables yet" if unmigrated else "The warehouse did not answer; try again"
-    return problem_response(request, Problem(Code.WAREHOUSE_UNAVAILABLE, detail))
+    return await _answer(request, Problem(Code.WAREHOUSE_UNAVAILABLE, detail))
 
 
 async def _on_defect(request: Request, error: Exception) -> JSONResponse:
@@ -182,6 +230,8 @@ def install(app: FastAPI) -> None:
     away: tuple[type[Exception], ...] = (WarehouseUnavailable, OperationalError, InterfaceError, PoolTimeoutError)
     for kind in (*away, ProgrammingError):
         app.add_exception_handler(kind, _on_warehouse)
+    for refusal in REFUSALS:
+        app.add_exception_handler(refusal, _on_refusal)
     app.add_exception_handler(Exception, _on_defect)
 
 

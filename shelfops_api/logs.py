@@ -8,6 +8,11 @@ import structlog
 
 _TAKEN_OVER = ("", "uvicorn", "uvicorn.error", "uvicorn.access")
 _SILENT = ("uvicorn.access",)  # our own line per request says more
+_SOCKET_LINES = ('%s - "WebSocket', "connection ")  # uvicorn's, with the whole query: so does ours
+
+
+def _is_wanted(record: logging.LogRecord) -> bool:
+    return not (record.name == "uvicorn.error" and str(record.msg).startswith(_SOCKET_LINES))
 
 
 @contextmanager
@@ -38,6 +43,7 @@ def json_logs(level: str) -> Iterator[None]:
     )
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
+    handler.addFilter(_is_wanted)
     loggers = [logging.getLogger(name) for name in _TAKEN_OVER]
     before = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
     for logger in loggers:

@@ -1,7 +1,7 @@
 """The service: `uvicorn shelfops_api.main:app`. It connects to nothing before it starts to serve."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any, Final
@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from shelfops_api import errors
+from shelfops_api.alert_hub import AlertHub
 from shelfops_api.auth import Authenticator
 from shelfops_api.body import BodyLimit
 from shelfops_api.champion import Champion
@@ -22,13 +23,20 @@ from shelfops_api.logs import json_logs
 from shelfops_api.metrics import Metrics
 from shelfops_api.middleware import RequestContext
 from shelfops_api.routes import (
+    alerts,
     champion,
+    flags,
     forecasts,
     health,
     history,
     metrics,
+    models,
+    orders,
     page,
     predict,
+    reorder_plan,
+    retrain,
+    stream,
     tokens,
     totals,
 )
@@ -45,6 +53,13 @@ _ROOMS: Final = (
     history,
     totals,
     predict,
+    alerts,
+    stream,
+    orders,
+    reorder_plan,
+    flags,
+    models,
+    retrain,
     page,
 )
 ROUTERS: Final = tuple(room.router for room in _ROOMS)
@@ -64,9 +79,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     with json_logs(services.settings.api_log_level):
         await asyncio.to_thread(services.champion.refresh)
         log.info("started", mode=services.settings.api_mode, open_without_credentials_to=services.auth.open_to)
-        async with _running(
-            services.champion.watch(services.settings.api_poll_seconds), services.keys.watch(), services.limiter.watch()
-        ):
+        async with _running(*_in_the_background(services)):
             yield
         services.warehouse.close()
 
@@ -81,18 +94,38 @@ async def _running(*work: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.get_running_loop().shutdown_default_executor()  # their threads may still hold connections
+
+
+def _in_the_background(services: Services) -> Iterator[Coroutine[Any, Any, Any]]:
+    """What runs beside the requests, until the service ends."""
+    yield services.champion.watch(services.settings.api_poll_seconds)
+    yield services.keys.watch()
+    yield services.limiter.watch()
+    yield services.alerts.watch()
+
+
+def _services(settings: ApiSettings) -> Services:
+    warehouse, measures, limiter = Warehouse(settings), Metrics(), RateLimiter(settings)
+    keys = KeyRing(warehouse, settings)
+    return Services(
+        settings=settings,
+        warehouse=warehouse,
+        champion=Champion(
+            settings.models, is_published=lambda release: warehouse.state(release) is WarehouseState.PUBLISHED
+        ),
+        keys=keys,
+        auth=Authenticator(settings, keys, limiter, measures),
+        limiter=limiter,
+        metrics=measures,
+        alerts=AlertHub(settings, warehouse, measures),
+    )
 
 
 def create_app(settings: ApiSettings | None = None) -> FastAPI:
     """The application; settings default to the environment's. Raises ShelfOpsError for those that it refuses."""
     settings = settings or ApiSettings()
-    warehouse = Warehouse(settings)
-    watched = Champion(
-        settings.models, is_published=lambda release: warehouse.state(release) is WarehouseState.PUBLISHED
-    )
-    keys = KeyRing(warehouse, settings)
-    limiter, measures = RateLimiter(settings), Metrics()
-    auth = Authenticator(settings, keys, limiter, measures)
+    services = _services(settings)
     app = Api(
         ROUTERS,
         title="ShelfOps",
@@ -101,12 +134,12 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         responses=errors.documented(errors.Code.INTERNAL_ERROR),
         lifespan=_lifespan,
     )
-    app.state.services = Services(settings, warehouse, watched, keys, auth, limiter, measures)
+    app.state.services = services
     errors.install(app)
     app.add_middleware(BodyLimit, max_bytes=settings.api_max_body_bytes)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, allow_origins=sorted(settings.cors_origins), **_CORS)
-    app.add_middleware(RequestContext, metrics=measures)  # added last, so outermost
+    app.add_middleware(RequestContext, metrics=services.metrics)  # added last, so outermost
     return app
 
 

@@ -53,6 +53,12 @@ class ApiSettings(BaseSettings):
     api_cors_origins: str = Field(
         "", description="Origins whose pages may call the API, such as https://plan.example.com; separated by commas"
     )
+    api_max_sockets: int = Field(2000, ge=1, description="Most alert streams of a process at a time")
+    api_max_sockets_per_key: int = Field(50, ge=1, description="Most alert streams per key (without one: per address)")
+    api_heartbeat_seconds: float = Field(30, gt=0, description="How often a quiet alert stream says that it is alive")
+    api_alert_poll_seconds: float = Field(
+        3, gt=0, description="How often watched alerts are read from the warehouse while Redis is away"
+    )
     api_metrics_auth: Literal["on", "off"] = Field("off", description="Does /metrics need a key with the scope read?")
     api_log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged")
 

@@ -1,0 +1,110 @@
+"""What people know of items and no sale tells: discontinued ones, and new ones that will sell like another."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from shelfops_api.auth import Principal, Scope, require
+from shelfops_api.deps import SettingsDep, WarehouseDep
+from shelfops_api.errors import Code, documented
+from shelfops_api.operations import ItemFilter, Note, Told, example
+from shelfops_api.schemas import SeriesId
+from shelfops_pipeline.store import item_flags as store
+
+router = APIRouter(prefix="/v1/item-flags", tags=["orders"])
+
+_READ = [Depends(require(Scope.READ))]
+Operator = Annotated[Principal, Depends(require(Scope.OPERATE))]
+ItemId = Annotated[SeriesId, Path(examples=["I003"])]
+Where = Annotated[SeriesId | None, Query(description="In this store; default: in every store", examples=["S01"])]
+_FLAG: Final[dict[str, Any]] = {
+    "item_id": "I003",
+    "store_id": None,
+    "discontinued": True,
+    "like_item": None,
+    "note": "the supplier stopped it",
+    "set_at": "2026-01-05T08:02:40Z",
+    "set_by": "planner",
+}
+
+
+class ItemFlag(Told):
+    """What was said of an item, in one store or (`store_id` null) in all. null: nothing."""
+
+    model_config = example(_FLAG)
+
+    item_id: str
+    store_id: str | None
+    discontinued: bool | None
+    like_item: str | None
+    note: str
+    set_at: datetime
+    set_by: str
+
+
+class ItemFlags(Told):
+    """Flags by item and store, those of every store first."""
+
+    model_config = example({"flags": [_FLAG]})
+
+    flags: list[ItemFlag]
+
+
+class FlagRequest(BaseModel):
+    """What to say of an item; what is left out stays as it was said before."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"discontinued": True, "note": "the supplier stopped it"}]}
+    )
+
+    discontinued: Annotated[bool | None, Field(strict=True, description="It is not ordered any more")] = None
+    like_item: Annotated[SeriesId | None, Field(description="The item whose demand it will have")] = None
+    note: Note = ""
+
+
+@router.get("", responses=documented(Code.INVALID_REQUEST, Code.WAREHOUSE_UNAVAILABLE), dependencies=_READ)
+def list_flags(settings: SettingsDep, warehouse: WarehouseDep, item_id: ItemFilter = None) -> ItemFlags:
+    """Every flag, or those of one item."""
+    found = store.list_flags(warehouse.engine(), settings.retailer, item_id=item_id)
+    return ItemFlags(flags=[ItemFlag.model_validate(flag) for flag in found])
+
+
+# An item may be called BREAD/BAKERY, hence `:path`.
+@router.put(
+    "/{item_id:path}",
+    responses=documented(Code.INVALID_REQUEST, Code.FLAG_MEANINGLESS, Code.WAREHOUSE_UNAVAILABLE),
+)
+def set_flag(
+    item_id: ItemId,
+    flag: FlagRequest,
+    settings: SettingsDep,
+    warehouse: WarehouseDep,
+    who: Operator,
+    store_id: Where = None,
+) -> ItemFlag:
+    """Say something of an item; the next plan follows it."""
+    said = store.set_flag(
+        warehouse.engine(),
+        settings.retailer,
+        item_id,
+        store_id=store_id,
+        discontinued=flag.discontinued,
+        like_item=flag.like_item,
+        who=who.name,
+        note=flag.note,
+    )
+    return ItemFlag.model_validate(said)
+
+
+@router.delete(
+    "/{item_id:path}",
+    status_code=204,
+    responses=documented(Code.INVALID_REQUEST, Code.UNKNOWN_FLAG, Code.WAREHOUSE_UNAVAILABLE),
+)
+def clear_flag(
+    item_id: ItemId, settings: SettingsDep, warehouse: WarehouseDep, who: Operator, store_id: Where = None
+) -> None:
+    """Take back what was said of an item."""
+    store.clear_flag(warehouse.engine(), settings.retailer, item_id, store_id=store_id, who=who.name)
