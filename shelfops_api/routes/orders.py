@@ -1,7 +1,5 @@
 """Purchase orders: proposed by the plan, decided by people, with everything that was done to them on record."""
 
-import csv
-import io
 from datetime import date, datetime
 from typing import Annotated, Any, Final
 
@@ -27,8 +25,8 @@ from shelfops_api.operations import (
 from shelfops_api.schemas import SeriesId
 from shelfops_pipeline.contracts.replenishment import OrderAction, OrderStatus
 from shelfops_pipeline.store import orders as store
+from shelfops_pipeline.store.order_csv import order_csv as store_csv
 from shelfops_pipeline.store.orders import MAX_QUANTITY
-from shelfops_pipeline.store.replenishment_records import PurchaseOrder
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
@@ -37,7 +35,6 @@ Operator = Annotated[Principal, Depends(require(Scope.OPERATE))]
 _PROBLEMS: Final = documented(Code.INVALID_REQUEST, Code.UNKNOWN_ORDER, Code.WAREHOUSE_UNAVAILABLE)
 _DECISIONS: Final = documented(Code.INVALID_REQUEST, Code.UNKNOWN_ORDER, Code.ORDER_STATE, Code.WAREHOUSE_UNAVAILABLE)
 _CSV: Final = "text/csv"
-_CSV_COLUMNS: Final = ("store_id", "item_id", "quantity", "unit_cost", "delivery_date", "reason")
 
 _LINE: Final[dict[str, Any]] = {
     "store_id": "S01",
@@ -213,7 +210,7 @@ def order_csv(order_id: OrderId, settings: SettingsDep, warehouse: WarehouseDep)
     """The lines of an order that order something, as a file for the supplier (RFC 4180)."""
     order = store.read_order(warehouse.engine(), settings.retailer, order_id)
     disposition = f'attachment; filename="order-{order.order_date}.csv"'
-    return Response(as_csv(order), media_type=_CSV, headers={"Content-Disposition": disposition})
+    return Response(store_csv([order]), media_type=_CSV, headers={"Content-Disposition": disposition})
 
 
 @router.post("/{order_id}/accept", responses=_DECISIONS)
@@ -256,15 +253,3 @@ def _decided(
     note = "" if remark is None else remark.note
     order = store.decide_order(warehouse.engine(), retailer, order_id, action=action, who=who.name, note=note)
     return OrderWithLines.model_validate(order)
-
-
-def as_csv(order: PurchaseOrder) -> str:
-    """Header and one row per line that orders something; None is empty, whole quantities have no decimals."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(("order_id", "supplier_id", "order_date", *_CSV_COLUMNS))
-    for line in order.lines:
-        if line.quantity > 0:
-            values = (f"{v:.15g}" if isinstance(v, float) else v for v in (getattr(line, n) for n in _CSV_COLUMNS))
-            writer.writerow((order.order_id, order.supplier_id, order.order_date, *values))
-    return text.getvalue()
