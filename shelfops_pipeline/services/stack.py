@@ -139,7 +139,11 @@ class Stack:
     def api(self) -> Service:
         return Service(
             name="api",
-            command=_module("uvicorn", self.api_app, "--host", HOST, "--port", str(self.ports.api)),
+            # Watchers of alerts send nothing worth more, and compression would cost each stream its own buffers.
+            command=[
+                *_module("uvicorn", self.api_app, "--host", HOST, "--port", str(self.ports.api), "--no-server-header"),
+                *("--ws-max-size", "65536", "--ws-per-message-deflate", "false"),
+            ],
             environment=self.environment(),
             ready=lambda: _accepts((HOST, self.ports.api)),
         )
