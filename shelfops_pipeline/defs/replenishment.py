@@ -47,10 +47,11 @@ def reorder_plan(
     serving = retailer.serving
     with warehouse.engine() as engine:
         flags = list_flags(engine, serving.dataset)
-        known = plan.Known(panel, raw_reference, raw_inventory.latest(), flags)
+        known = plan.Known(panel, raw_reference, raw_inventory.latest(), flags, retailer.error_correlation)
         table = plan.plan_table(demand_forecasts, known, retailer.settings.service_level, retailer.economics)
         replace_plan(engine, serving.release, pa.Table.from_pandas(table, preserve_index=False))
     facts: dict[str, Any] = {"dagster/row_count": len(table), "flags": len(flags)}
+    facts |= {"correlation of errors": known.correlation}
     ordered = {"series to order": int((table[QUANTITY] > 0).sum()), "stock unknown": int(table[QUANTITY].isna().sum())}
     return dg.MaterializeResult(value=table, metadata=facts | ordered)
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
+import pandas as pd
 from sqlalchemy import Engine
 
-from shelfops_pipeline.contracts.bundle import ChampionPointer
+from shelfops_pipeline.contracts.bundle import BACKTEST_FORECASTS, ChampionPointer
 from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.data.source import Source
@@ -17,6 +18,8 @@ from shelfops_pipeline.lifecycle.publish import serving
 from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.lifecycle.training import TrainingPlan, plan_training
 from shelfops_pipeline.monitoring.archive import Archive
+from shelfops_pipeline.replenishment.correlation import backtest_correlation
+from shelfops_pipeline.replenishment.demand import ERROR_CORRELATION
 from shelfops_pipeline.replenishment.terms import Economics
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.engine import open_engine
@@ -55,6 +58,14 @@ class Retailer(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Where alerts are announced; None: nowhere."""
         url = self.settings.redis_url
         return None if url is None else url.get_secret_value()
+
+    @property
+    def error_correlation(self) -> float:
+        """Of the champion's errors in neighbouring periods, as its backtest has it; a usual one without a backtest."""
+        path = self.settings.models / self.serving.version / BACKTEST_FORECASTS
+        if not path.exists():
+            return ERROR_CORRELATION
+        return backtest_correlation(pd.read_parquet(path), self.source.grain.days)
 
     @property
     def economics(self) -> Economics:

@@ -26,13 +26,16 @@ from shelfops_pipeline.replenishment.terms import Stock, Terms
 IDS: Final = [c.STORE_ID, c.ITEM_ID]
 
 
-def demand_of(forecasts: pd.DataFrame) -> tuple[pd.DataFrame, Demand]:
-    """The series of a forecast table, sorted, and their demand; all series have the same periods."""
+def demand_of(forecasts: pd.DataFrame, correlation: float) -> tuple[pd.DataFrame, Demand]:
+    """The series of a forecast table, sorted, and their demand; all series have the same periods.
+
+    `correlation` is that of the errors of neighbouring periods.
+    """
     ordered = forecasts.astype(dict.fromkeys(IDS, str)).sort_values([*IDS, c.DATE])
     keys = ordered[IDS].drop_duplicates().reset_index(drop=True)
     shape = (len(keys), len(ordered) // len(keys))
     quantiles = ordered[list(c.QUANTILE_COLUMNS)].to_numpy(np.float32).reshape(*shape, -1)
-    return keys, Demand(ordered[c.MEAN].to_numpy(np.float32).reshape(shape), quantiles)
+    return keys, Demand(ordered[c.MEAN].to_numpy(np.float32).reshape(shape), quantiles, correlation)
 
 
 def stock_of(inventory: pd.DataFrame | None, keys: pd.DataFrame) -> Stock:

@@ -36,6 +36,8 @@ class Known:
     inventory: pd.DataFrame | None
     """the counts of the last period that has any; None where the retailer gives none"""
     flags: Sequence[ItemFlag]
+    correlation: float
+    """of the forecast errors of neighbouring periods"""
 
 
 def plan_table(forecasts: pd.DataFrame, known: Known, service_level: float, economics: Economics) -> pd.DataFrame:
@@ -43,7 +45,7 @@ def plan_table(forecasts: pd.DataFrame, known: Known, service_level: float, econ
 
     Orders are those of the first day of the forecast. Without inventory there are order-up-to levels and no quantities.
     """
-    keys, demand = with_new_items(*demand_of(forecasts), known.flags)
+    keys, demand = with_new_items(*demand_of(forecasts, known.correlation), known.flags)
     said, period_days = flagged(known.flags, keys), known.panel.grain.days
     past_days = in_order_of(keys, known.panel, observed_periods(known.panel)) * period_days
     demand = borrowed(demand, keys, said.like_item, past_days.astype(np.float32))

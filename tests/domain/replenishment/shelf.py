@@ -10,6 +10,7 @@ import pandas as pd
 from shelfops_pipeline.contracts.columns import QUANTILE_COLUMNS, Grain
 from shelfops_pipeline.data.panel import Panel, State
 from shelfops_pipeline.data.source import Reference
+from shelfops_pipeline.replenishment.demand import ERROR_CORRELATION
 from shelfops_pipeline.replenishment.plan import Known, plan_table
 from shelfops_pipeline.replenishment.terms import Economics
 from shelfops_pipeline.store.replenishment_records import ItemFlag
@@ -46,7 +47,9 @@ class Shop:
 
     def plan(self) -> pd.DataFrame:
         """Its plan, by item where there is one store."""
-        known = Known(self.panel(), self.reference(), self.inventory() if self.counted else None, self.flags)
+        known = Known(
+            self.panel(), self.reference(), self.inventory() if self.counted else None, self.flags, ERROR_CORRELATION
+        )
         return plan_table(self.forecasts(), known, LEVEL, Economics())
 
     def forecasts(self) -> pd.DataFrame:
