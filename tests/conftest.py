@@ -26,7 +26,7 @@ settings.register_profile("ci", deadline=None, derandomize=True, suppress_health
 settings.register_profile("dev", deadline=None, max_examples=25)
 settings.load_profile("ci" if "CI" in os.environ else "dev")
 
-_COSTLY: Final = {"graph": "graph", "retailer": "api", "shop": "tuning"} | dict.fromkeys(
+_COSTLY: Final = {"graph": "graph", "retailer": "api", "task": "tuning"} | dict.fromkeys(
     ("backtest", "trained_log", "trained_count"), "models"
 )
 """Session fixtures that take a while to make, by the group of tests that share them in one process."""
@@ -37,6 +37,7 @@ _numbers = itertools.count()
 _TEMPLATE = "shelfops_template"
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist, which reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share a costly fixture run in one process (`--dist loadgroup`), others file by file."""
     for item in items:
