@@ -15,6 +15,8 @@ from shelfops_pipeline.store.replenishment_tables import ORDER_DATE
 
 LIKELY: Final = 0.5
 """Probability of being out of stock before a delivery from which on it is a risk rather than a reason to order."""
+NOTABLE: Final = 0.05
+"""Probability of the same that a planner hears of at the least, however cheap it would be to avoid it."""
 INCREDIBLE: Final = 0.01
 """Probability under the forecast below which so long without a sale is not chance."""
 _DETAILS: Final = {
@@ -75,7 +77,9 @@ def _at_risk(plan: pd.DataFrame) -> Any:
 
 def _due(plan: pd.DataFrame) -> Any:
     chance = plan["stockout_probability"]
-    return (plan[REASON] != DISCONTINUED) & (chance <= LIKELY) & (chance > 1 - plan["service_level"])
+    return (
+        (plan[REASON] != DISCONTINUED) & (chance <= LIKELY) & (chance > np.maximum(1 - plan["service_level"], NOTABLE))
+    )
 
 
 def _unseen(plan: pd.DataFrame) -> Any:

@@ -78,3 +78,11 @@ def test_an_alert_carries_the_figures_behind_it_and_says_what_to_do() -> None:
     (phantom,) = alerts(Shelf("a", 60, sold=[0] * 5))
     assert phantom.message.startswith("60 on record, but nothing sold in the last 5 periods")
     assert all(json.dumps(a.details, allow_nan=False) for a in (alert, over, phantom))
+
+
+def test_a_chance_that_only_money_would_rather_avoid_is_no_alert() -> None:
+    """A dear item is to be there in 99.5 % of cycles; planners hear of it from 5 % on."""
+    plan = Shop([Shelf("a", 45)], {"cost": [1.0], "price": [9.0]}).plan()
+    (chance,), (level,) = plan["stockout_probability"], plan["service_level"]
+    assert 1 - level < chance < 0.05
+    assert stock_alerts(plan) == []
