@@ -1,38 +1,21 @@
-"""The champion in memory: loaded from checked bytes, swapped as one immutable snapshot."""
+"""Keeps the champion in memory up to date, swapped as one immutable snapshot."""
 
 import asyncio
 import ctypes
-import hashlib
-import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final, NoReturn
 
-import numpy as np
 import onnxruntime.capi.onnxruntime_pybind11_state as onnx_errors
 import structlog
 
-from shelfops_pipeline.contracts.bundle import (
-    CALIBRATION,
-    LSTM_ONNX,
-    MANIFEST,
-    SCHEMA_VERSION,
-    SERVED_FILES,
-    XGBOOST_ONNX,
-    ChampionPointer,
-    Manifest,
-)
-from shelfops_pipeline.contracts.columns import OPEN, QUANTILES
-from shelfops_pipeline.contracts.features import feature_names
-from shelfops_pipeline.contracts.spec import TierSpec
+from shelfops_api.snapshot import Snapshot, load_snapshot
+from shelfops_pipeline.contracts.bundle import ChampionPointer
 from shelfops_pipeline.errors import BundleError
-from shelfops_pipeline.inference.backends import OnnxBackend
-from shelfops_pipeline.inference.calibration import Calibration
-from shelfops_pipeline.inference.predict import ServedModel, predict_demand
-from shelfops_pipeline.inference.state import Layout, SeriesState
 
 CHAMPION: Final = "champion.json"
 _LONGEST_RETRY_SECONDS: Final = 60.0
@@ -57,115 +40,44 @@ _REFUSALS: Final[tuple[type[Exception], ...]] = (
 )
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """A release: its pointer, and each of its versions ready to predict. Read once per request, never changed."""
-
-    pointer: ChampionPointer
-    models: Mapping[str, ServedModel]
-    manifests: Mapping[str, Manifest]
-
-    @property
-    def release(self) -> str:
-        return self.pointer.release
-
-    @property
-    def manifest(self) -> Manifest:
-        """The manifest of the champion itself."""
-        return self.manifests[self.pointer.version]
-
-    def model(self, version: str) -> ServedModel:
-        """Raises BundleError for a version that is not of this release: its rows were published wrongly."""
-        if version not in self.models:
-            raise BundleError(f"release {self.release} has rows of version {version}, which is not part of it")
-        return self.models[version]
-
-
-def load_snapshot(models: Path, pointer: ChampionPointer) -> Snapshot:
-    """Load every version that `pointer` names.
-
-    Raises BundleError for a bundle that is incomplete, changed, of an unknown schema, or made for other features
-    than this release of ShelfOps computes; damage within a file that has its checksum raises what the reader raises.
-    """
-    loaded = {version: _load_version(models / version, pointer.dataset) for version in pointer.versions}
-    return Snapshot(
-        pointer,
-        MappingProxyType({version: model for version, (_, model) in loaded.items()}),
-        MappingProxyType({version: manifest for version, (manifest, _) in loaded.items()}),
-    )
-
-
-def _load_version(folder: Path, dataset: str) -> tuple[Manifest, ServedModel]:
-    manifest = _read_manifest(folder, dataset)
-    data = {name: _checked_bytes(folder / name, manifest.sha256.get(name)) for name in SERVED_FILES}
-    backend = OnnxBackend(data[XGBOOST_ONNX], data[LSTM_ONNX])
-    model = ServedModel.of(manifest, Calibration.from_json(data[CALIBRATION]), backend)
-    forecast = predict_demand(model, blank_state(manifest.spec))
-    if not np.isfinite(forecast.mean).all() or not np.isfinite(forecast.quantiles).all():
-        raise BundleError(f"{folder}: the model's forecast of a blank series is not finite")
-    return manifest, model
-
-
-def _read_manifest(folder: Path, dataset: str) -> Manifest:
-    path = folder / MANIFEST
-    raw = json.loads(path.read_bytes())
-    if raw.get("schema_version") != SCHEMA_VERSION:
-        raise BundleError(f"{path}: schema version {raw.get('schema_version')} is not {SCHEMA_VERSION}")
-    manifest = Manifest.model_validate(raw)
-    if (manifest.version, manifest.dataset) != (folder.name, dataset):
-        found = f"{manifest.version} of {manifest.dataset}"
-        raise BundleError(f"{path} says that it is {found}, not {folder.name} of {dataset}")
-    names = tuple(feature.name for feature in manifest.features)
-    if names != feature_names(manifest.spec) or manifest.quantiles != QUANTILES:
-        raise BundleError(f"{path}: made for other features or quantiles than this release of ShelfOps has; train anew")
-    return manifest
-
-
-def _checked_bytes(path: Path, expected: str | None) -> bytes:
-    data = path.read_bytes()
-    if expected is None or hashlib.sha256(data).hexdigest() != expected:
-        raise BundleError(f"{path} does not match its checksum; restore the bundle from a backup")
-    return data
-
-
-def blank_state(spec: TierSpec) -> SeriesState:
-    """One open series of which everything is 0 and every static attribute unknown."""
-    size = sum(int(np.prod(shape)) for shape in Layout.of(spec).shapes.values())
-    state = SeriesState.unpack(spec, np.datetime64("2024-01-01"), [np.zeros(size, "<f4").tobytes()])
-    state.scalars[:, state.layout.scalars.index("spread")] = 1
-    for name in spec.static:
-        state.scalars[:, state.layout.scalars.index(f"static_{name}")] = np.nan
-    if OPEN in spec.channels:
-        state.channels[:, state.layout.channels.index(OPEN)] = 1
-    return state
-
-
 class Champion:
-    """Keeps the snapshot up to date with champion.json.
+    """Keeps the snapshot up to date with champion.json, and with what the warehouse holds for it.
 
-    `is_published` tells whether the warehouse has a release's rows: a running service goes on with the old release
-    until it has, since a promotion changes champion.json before all rows are written.
+    `published_at` tells when a release's rows were written, None for a release without rows or where there is no
+    telling: a running service goes on with the old release until the new one has its rows, since a promotion changes
+    champion.json before all of them are written.
     """
 
-    def __init__(self, models: Path, is_published: Callable[[str], bool]) -> None:
-        self._models, self._is_published = models, is_published
+    def __init__(self, models: Path, published_at: Callable[[str], datetime | None]) -> None:
+        self._models, self._published_at = models, published_at
         self._snapshot: Snapshot | None = None
         self._seen: tuple[int, int, int] | None = None
         self._refused: tuple[int, int, int] | None = None
         self._retry_at, self._retry_after = 0.0, 1.0
+        self._woken = asyncio.Event()
 
     @property
     def snapshot(self) -> Snapshot | None:
         """What serves now, or None before the first promotion. One attribute read: no lock is needed."""
         return self._snapshot
 
-    async def watch(self, seconds: float) -> NoReturn:
-        """Look for a new champion every so often; loading happens in a worker thread."""
+    def wake(self) -> None:
+        """Look at once: a release was announced. Call it from the loop that `watch` runs in."""
+        self._woken.set()
+
+    async def watch(self, seconds: float, swapped: Callable[[], None]) -> NoReturn:
+        """Look for a new champion or new rows, when woken and every so often; loading happens in a worker thread.
+
+        `swapped` is called after each change, once the last requests on the old snapshot have ended.
+        """
         while True:
-            swapped = await asyncio.to_thread(self.refresh)
-            await asyncio.sleep(seconds)
-            if swapped:  # by now the last requests on the old snapshot have ended
-                release_memory()
+            before = self._snapshot
+            self._woken.clear()
+            await asyncio.to_thread(self.refresh)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), seconds)
+            if self._snapshot is not before:
+                swapped()
 
     def refresh(self) -> bool:
         """Load what champion.json names if it has changed; True if another snapshot serves now.
@@ -176,17 +88,28 @@ class Champion:
         stamp = self._stamp()
         waiting = stamp == self._refused and time.monotonic() < self._retry_at
         if stamp is None or stamp == self._seen or waiting:
-            return False
+            return self._note_new_rows()
         try:
             pointer = ChampionPointer.model_validate_json((self._models / CHAMPION).read_bytes())
-            if self._snapshot is not None and not self._is_published(pointer.release):
-                return False
-            snapshot = load_snapshot(self._models, pointer)
+            published_at = self._published_at(pointer.release)
+            if self._snapshot is not None and published_at is None:
+                return self._note_new_rows()
+            snapshot = load_snapshot(self._models, pointer, published_at)
         except _REFUSALS as error:
             self._refuse(stamp, error)
-            return False
+            return self._note_new_rows()
         self._snapshot, self._seen, self._refused = snapshot, stamp, None
         log.info("champion_loaded", release=snapshot.release, dataset=pointer.dataset)
+        return True
+
+    def _note_new_rows(self) -> bool:
+        """The release that serves may have been published anew: the models stay, what was cached does not."""
+        serving = self._snapshot
+        published_at = None if serving is None else self._published_at(serving.release)
+        if serving is None or published_at is None or published_at == serving.published_at:
+            return False
+        self._snapshot = replace(serving, published_at=published_at)
+        log.info("rows_published", release=serving.release, published_at=published_at.isoformat())
         return True
 
     def _stamp(self) -> tuple[int, int, int] | None:

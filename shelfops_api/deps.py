@@ -1,6 +1,7 @@
 """What routes ask for. Everything is read from the application once per request."""
 
 from dataclasses import dataclass
+from threading import BoundedSemaphore
 from typing import Annotated
 
 import structlog
@@ -8,13 +9,15 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from shelfops_api.alert_hub import AlertHub
+from shelfops_api.answers import Answers
 from shelfops_api.auth import Authenticator
-from shelfops_api.champion import Champion, Snapshot
+from shelfops_api.champion import Champion
 from shelfops_api.errors import Code, Problem
 from shelfops_api.keyring import KeyRing
 from shelfops_api.limits import RateLimiter
 from shelfops_api.metrics import Metrics
 from shelfops_api.settings import ApiSettings
+from shelfops_api.snapshot import Snapshot
 from shelfops_api.warehouse import Warehouse
 
 
@@ -30,6 +33,8 @@ class Services:
     limiter: RateLimiter
     metrics: Metrics
     alerts: AlertHub
+    answers: Answers
+    streams: BoundedSemaphore
 
 
 # These are coroutines only because FastAPI would otherwise run each in a thread of its own.

@@ -46,6 +46,9 @@ class Code(StrEnum):
     UNKNOWN_FLAG = "unknown_flag"
     FLAG_MEANINGLESS = "flag_meaningless"
     UNKNOWN_REQUEST = "unknown_request"
+    NOT_EXPLAINED = "not_explained"
+    NOT_ACCEPTABLE = "not_acceptable"
+    CURSOR_EXPIRED = "cursor_expired"
     BODY_TOO_LARGE = "body_too_large"
     BODY_TOO_DEEP = "body_too_deep"
     UNAUTHENTICATED = "unauthenticated"
@@ -59,6 +62,7 @@ class Code(StrEnum):
     TOO_MANY_SOCKETS = "too_many_sockets"
     NO_CHAMPION = "no_champion"
     RELEASE_UNPUBLISHED = "release_unpublished"
+    TOO_MANY_STREAMS = "too_many_streams"
     WAREHOUSE_UNAVAILABLE = "warehouse_unavailable"
     REGISTRY_DAMAGED = "registry_damaged"
     INTERNAL_ERROR = "internal_error"
@@ -78,6 +82,9 @@ _MEANING: Final[dict[Code, tuple[int, str]]] = {
     Code.UNKNOWN_FLAG: (404, "Nothing was said of the item there"),
     Code.FLAG_MEANINGLESS: (422, "The flag says nothing, or contradicts itself"),
     Code.UNKNOWN_REQUEST: (404, "There is no such request"),
+    Code.NOT_EXPLAINED: (404, "The forecast has not been explained yet"),
+    Code.NOT_ACCEPTABLE: (406, "The answer has no such form"),
+    Code.CURSOR_EXPIRED: (410, "Other forecasts are served now; start again from the first page"),
     Code.BODY_TOO_LARGE: (413, "The request body is too large"),
     Code.BODY_TOO_DEEP: (422, "The request body is nested too deeply"),
     Code.UNAUTHENTICATED: (401, "Credentials are needed"),
@@ -91,6 +98,7 @@ _MEANING: Final[dict[Code, tuple[int, str]]] = {
     Code.TOO_MANY_SOCKETS: (429, "Too many alert streams at a time"),
     Code.NO_CHAMPION: (503, "No model has been promoted yet"),
     Code.RELEASE_UNPUBLISHED: (503, "The release has not been published yet"),
+    Code.TOO_MANY_STREAMS: (503, "Too many bulk streams at a time"),
     Code.WAREHOUSE_UNAVAILABLE: (503, "The warehouse cannot be reached"),
     Code.REGISTRY_DAMAGED: (503, "The model registry cannot be read"),
     Code.INTERNAL_ERROR: (500, "Something went wrong here"),

@@ -1,11 +1,22 @@
 """Rows of the current release, or the problem that says why there are none."""
 
+import json
 from collections.abc import Sequence
+from datetime import date
 
+import numpy as np
+
+from shelfops_api.answers import Stored
+from shelfops_api.deps import Services
 from shelfops_api.errors import Code, Fault, Problem, pointer
+from shelfops_api.schemas import SeriesExplanation
+from shelfops_api.snapshot import Snapshot, edition_of
 from shelfops_api.warehouse import Warehouse
-from shelfops_pipeline.store.reads import SeriesKey, online_features, series_forecast
+from shelfops_pipeline.store.forecasts import forecast_text
+from shelfops_pipeline.store.reads import SeriesKey, online_features, series_explanations, series_forecast
 from shelfops_pipeline.store.records import ForecastRow, OnlineFeatures
+
+_FEATURES = "features"
 
 
 def stored_forecast(warehouse: Warehouse, release: str, key: SeriesKey) -> list[ForecastRow]:
@@ -17,30 +28,85 @@ def stored_forecast(warehouse: Warehouse, release: str, key: SeriesKey) -> list[
     return rows
 
 
-def stored_features(warehouse: Warehouse, release: str, batch: Sequence[SeriesKey]) -> dict[SeriesKey, OnlineFeatures]:
+def forecast_answer(warehouse: Warehouse, release: str, key: SeriesKey) -> Stored:
+    """The same as JSON, ready to send. Raises Problem when the release has no such series."""
+    found = forecast_text(warehouse.engine(), release, *key)
+    if found is None:
+        check_published(warehouse, release)
+        raise Problem(Code.UNKNOWN_SERIES, _unknown(key, release))
+    text, published_at = found
+    return Stored(edition_of(release, published_at), text.encode())
+
+
+def explanation_answer(warehouse: Warehouse, release: str, key: SeriesKey) -> Stored:
+    """Why the series' forecast is what it is, as JSON.
+
+    Raises Problem when the release has no such series, or its forecasts are not explained yet.
+    """
+    edition = forecast_answer(warehouse, release, key).edition  # first: reasons are never older than it
+    rows = series_explanations(warehouse.engine(), release, *key)
+    if not rows:
+        detail = f"The forecasts of release {release} for item {key[1]!r} in store {key[0]!r} are not explained yet"
+        raise Problem(Code.NOT_EXPLAINED, detail)
+    return Stored(edition, SeriesExplanation.of(release, key, rows).model_dump_json().encode())
+
+
+def stored_features(
+    services: Services, snapshot: Snapshot, batch: Sequence[SeriesKey]
+) -> dict[SeriesKey, OnlineFeatures]:
     """The published model inputs of every series in `batch`. Raises Problem naming all those that there are not."""
-    found = online_features(warehouse.engine(), release, list(dict.fromkeys(batch)))
+    wanted = dict.fromkeys(batch)
+    found = {key: held for key in wanted if (held := _held(services, snapshot, key)) is not None}
+    missing = [key for key in wanted if key not in found]
+    if missing:
+        loaded = online_features(services.warehouse.engine(), snapshot.release, missing)
+        found |= loaded
+        _hold(services, snapshot, loaded)
     faults = [
         Fault(
             location="body",
             pointer=pointer(("series", i)),
-            detail=_unknown(key, release),
+            detail=_unknown(key, snapshot.release),
             code=Code.UNKNOWN_SERIES,
         )
         for i, key in enumerate(batch)
         if key not in found
     ]
     if faults:
-        check_published(warehouse, release)
+        check_published(services.warehouse, snapshot.release)
         raise Problem(Code.UNKNOWN_SERIES, f"{faults[0].pointer}: {faults[0].detail}", faults)
     return found
 
 
 def check_published(warehouse: Warehouse, release: str) -> None:
-    if not warehouse.holds(release):
-        raise Problem(Code.RELEASE_UNPUBLISHED, f"Release {release} is not in the warehouse yet; it is being published")
+    """Raises Problem unless the warehouse holds the release's rows."""
+    if warehouse.published_at(release) is None:
+        raise unpublished(release)
+
+
+def unpublished(release: str) -> Problem:
+    return Problem(Code.RELEASE_UNPUBLISHED, f"Release {release} is not in the warehouse yet; it is being published")
 
 
 def _unknown(key: SeriesKey, release: str) -> str:
     store_id, item_id = key
     return f"release {release} has no item {item_id!r} in store {store_id!r}"
+
+
+def _held(services: Services, snapshot: Snapshot, key: SeriesKey) -> OnlineFeatures | None:
+    body = None if snapshot.edition is None else services.answers.memory.get(snapshot.edition, (_FEATURES, *key))
+    if body is None:
+        return None
+    head, _, payload = body.partition(b"\n")
+    version, origin = json.loads(head)
+    return OnlineFeatures(version, date.fromisoformat(origin), np.frombuffer(payload, "<f4"))
+
+
+def _hold(services: Services, snapshot: Snapshot, loaded: dict[SeriesKey, OnlineFeatures]) -> None:
+    """Inputs are held as bytes, like answers: memory is counted by them. Redis would be no faster than the warehouse,
+    which has those of a whole batch in one query."""
+    if snapshot.edition is None:
+        return
+    for key, row in loaded.items():
+        head = json.dumps([row.model_version, row.origin.isoformat()]).encode()
+        services.answers.memory.put(snapshot.edition, (_FEATURES, *key), head + b"\n" + row.values.tobytes())

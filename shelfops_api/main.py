@@ -1,7 +1,7 @@
 """The service: `uvicorn shelfops_api.main:app`. It connects to nothing before it starts to serve."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any, Final
@@ -11,20 +11,16 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from shelfops_api import errors
-from shelfops_api.alert_hub import AlertHub
-from shelfops_api.auth import Authenticator
 from shelfops_api.body import BodyLimit
-from shelfops_api.champion import Champion
+from shelfops_api.build import background_work, build_services
 from shelfops_api.deps import Services
 from shelfops_api.documentation import Api
-from shelfops_api.keyring import KeyRing
-from shelfops_api.limits import RateLimiter
 from shelfops_api.logs import json_logs
-from shelfops_api.metrics import Metrics
 from shelfops_api.middleware import RequestContext
 from shelfops_api.routes import (
     alerts,
     champion,
+    explanations,
     flags,
     forecasts,
     health,
@@ -41,7 +37,6 @@ from shelfops_api.routes import (
     totals,
 )
 from shelfops_api.settings import ApiSettings
-from shelfops_api.warehouse import Warehouse, WarehouseState
 from shelfops_pipeline.errors import ShelfOpsError
 
 _ROOMS: Final = (
@@ -50,6 +45,7 @@ _ROOMS: Final = (
     tokens,
     champion,
     forecasts,
+    explanations,
     history,
     totals,
     predict,
@@ -79,8 +75,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     with json_logs(services.settings.api_log_level):
         await asyncio.to_thread(services.champion.refresh)
         log.info("started", mode=services.settings.api_mode, open_without_credentials_to=services.auth.open_to)
-        async with _running(*_in_the_background(services)):
+        async with _running(*background_work(services)):
             yield
+        services.answers.close()
         services.warehouse.close()
 
 
@@ -97,35 +94,10 @@ async def _running(*work: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
         await asyncio.get_running_loop().shutdown_default_executor()  # their threads may still hold connections
 
 
-def _in_the_background(services: Services) -> Iterator[Coroutine[Any, Any, Any]]:
-    """What runs beside the requests, until the service ends."""
-    yield services.champion.watch(services.settings.api_poll_seconds)
-    yield services.keys.watch()
-    yield services.limiter.watch()
-    yield services.alerts.watch()
-
-
-def _services(settings: ApiSettings) -> Services:
-    warehouse, measures, limiter = Warehouse(settings), Metrics(), RateLimiter(settings)
-    keys = KeyRing(warehouse, settings)
-    return Services(
-        settings=settings,
-        warehouse=warehouse,
-        champion=Champion(
-            settings.models, is_published=lambda release: warehouse.state(release) is WarehouseState.PUBLISHED
-        ),
-        keys=keys,
-        auth=Authenticator(settings, keys, limiter, measures),
-        limiter=limiter,
-        metrics=measures,
-        alerts=AlertHub(settings, warehouse, measures),
-    )
-
-
 def create_app(settings: ApiSettings | None = None) -> FastAPI:
     """The application; settings default to the environment's. Raises ShelfOpsError for those that it refuses."""
     settings = settings or ApiSettings()
-    services = _services(settings)
+    services = build_services(settings)
     app = Api(
         ROUTERS,
         title="ShelfOps",

@@ -60,6 +60,9 @@ class ApiSettings(BaseSettings):
         3, gt=0, description="How often watched alerts are read from the warehouse while Redis is away"
     )
     api_metrics_auth: Literal["on", "off"] = Field("off", description="Does /metrics need a key with the scope read?")
+    api_cache_mb: float = Field(64, ge=0, description="Memory of each process for answers it has given before; 0: none")
+    api_cache_seconds: int = Field(21_600, ge=1, description="How long Redis keeps an answer")
+    api_max_streams: int = Field(4, ge=1, description="Most bulk streams at a time: each keeps a connection")
     api_log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged")
 
     @field_validator("api_cors_origins")

@@ -1,17 +1,18 @@
 """The warehouse as the API sees it: opened when first needed, and possibly away."""
 
 import threading
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from shelfops_api.settings import ApiSettings
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.store.embedded import running_url
 from shelfops_pipeline.store.engine import open_engine
-from shelfops_pipeline.store.tables import releases
+from shelfops_pipeline.store.forecasts import published_at
 
 APPLICATION: Final = "shelfops-api"
 
@@ -49,18 +50,28 @@ class Warehouse:
                 self._engine, self._url = open_engine(url, application=APPLICATION, check=False), url
             return self._engine
 
-    def holds(self, release: str) -> bool:
-        """Has `release` been published? Raises WarehouseUnavailable or SQLAlchemyError when there is no telling."""
-        statement = select(releases.c.release).where(releases.c.release == release)
+    def published_at(self, release: str) -> datetime | None:
+        """When the rows of `release` were written; None: it has none.
+
+        Raises WarehouseUnavailable or SQLAlchemyError when there is no telling.
+        """
         with self.engine().connect() as connection:
-            return connection.scalar(statement) is not None
+            return published_at(connection, release)
+
+    def last_seen_published(self, release: str) -> datetime | None:
+        """Like `published_at`, None also when there is no telling."""
+        try:
+            return self.published_at(release)
+        except (ShelfOpsError, SQLAlchemyError):
+            return None
 
     def state(self, release: str) -> WarehouseState:
-        """Like `holds`, as a report that never raises."""
+        """Like `published_at`, as a report that never raises."""
         try:
-            return WarehouseState.PUBLISHED if self.holds(release) else WarehouseState.UNPUBLISHED
+            found = self.published_at(release)
         except (ShelfOpsError, SQLAlchemyError):
             return WarehouseState.UNREACHABLE
+        return WarehouseState.UNPUBLISHED if found is None else WarehouseState.PUBLISHED
 
     def close(self) -> None:
         """Give all connections back."""

@@ -6,9 +6,9 @@ from datetime import date
 
 import numpy as np
 
-from shelfops_api.champion import Snapshot
 from shelfops_api.errors import Code, Fault, Problem, pointer
 from shelfops_api.schemas import ForecastPeriod, SeriesForecast, SeriesRequest
+from shelfops_api.snapshot import Snapshot
 from shelfops_pipeline.contracts.columns import FORECAST_COLUMNS, Metric
 from shelfops_pipeline.inference.predict import Forecast, ServedModel, predict_demand
 from shelfops_pipeline.inference.state import SeriesState

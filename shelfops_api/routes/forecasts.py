@@ -1,59 +1,151 @@
 """Stored forecasts of the current release."""
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
+from pydantic_core import from_json, to_json
+from starlette.requests import Request
+from starlette.responses import Response
 
+from shelfops_api import bulk
 from shelfops_api.auth import Scope, require
-from shelfops_api.deps import SnapshotDep, WarehouseDep
+from shelfops_api.conditional import CSV, JSON, NDJSON, json_answer, not_modified
+from shelfops_api.cursors import Cursor, expired
+from shelfops_api.deps import ServicesDep, SnapshotDep
 from shelfops_api.errors import Code, Fault, Problem, documented
-from shelfops_api.lookup import stored_forecast
-from shelfops_api.schemas import ForecastPeriod, SeriesForecast, SeriesId
-from shelfops_api.whatif import PERIOD_COLUMNS, covered
+from shelfops_api.lookup import forecast_answer
+from shelfops_api.negotiation import preferred
+from shelfops_api.schemas import ForecastPage, SeriesForecast, SeriesId
+from shelfops_api.whatif import covered
+from shelfops_pipeline.store.forecasts import Wanted
 
 router = APIRouter(prefix="/v1/forecasts", tags=["forecasts"], dependencies=[Depends(require(Scope.READ))])
 
-_PROBLEMS = documented(
-    Code.UNKNOWN_SERIES,
-    Code.INVALID_REQUEST,
-    Code.DATE_OUTSIDE_HORIZON,
-    Code.NO_CHAMPION,
-    Code.RELEASE_UNPUBLISHED,
-    Code.WAREHOUSE_UNAVAILABLE,
+PAGE = 100
+_MOST = 1000
+_STORED = (Code.INVALID_REQUEST, Code.NO_CHAMPION, Code.RELEASE_UNPUBLISHED, Code.WAREHOUSE_UNAVAILABLE)
+_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "What `If-None-Match` names is still right"}}
+_FORMS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A page as JSON; all series as a stream of NDJSON or CSV",
+        "content": {
+            NDJSON: {
+                "schema": {
+                    "type": "string",
+                    "description": "A `SeriesForecast` a line. The last line has `complete`, `series` and "
+                    "`periods`: without it the answer broke off",
+                }
+            },
+            CSV: {"schema": {"type": "string", "description": "A period a line, after a line with the columns' names"}},
+        },
+    }
+}
+
+Start = Annotated[date | None, Query(description="First date wanted", examples=["2026-01-05"])]
+End = Annotated[date | None, Query(description="Last date wanted", examples=["2026-01-11"])]
+_Ids = Annotated[list[SeriesId], Query(max_length=200)]
+
+
+@router.get(
+    "",
+    operation_id="list_forecasts",
+    response_model=ForecastPage,
+    responses=_FORMS
+    | _UNCHANGED
+    | documented(Code.NOT_ACCEPTABLE, Code.CURSOR_EXPIRED, Code.TOO_MANY_STREAMS, *_STORED),
 )
+async def forecasts(
+    request: Request,
+    snapshot: SnapshotDep,
+    services: ServicesDep,
+    store_id: Annotated[_Ids, Query(description="Only these stores", examples=[["S01"]])] = [],  # noqa: B006
+    item_id: Annotated[_Ids, Query(description="Only these items", examples=[["I003"]])] = [],  # noqa: B006
+    category: Annotated[_Ids, Query(description="Only items of these categories", examples=[["dairy"]])] = [],  # noqa: B006
+    start: Start = None,
+    end: End = None,
+    limit: Annotated[
+        int | None, Query(ge=1, le=_MOST, description=f"Series at most; default {PAGE}, of a stream all")
+    ] = None,
+    after: Annotated[str | None, Query(max_length=2000, description="`next` of the page before")] = None,
+) -> Response:
+    """The published forecasts of many series: page by page, or all at once as a stream.
+
+    `Accept` chooses: `application/json` is a page; `application/x-ndjson` and `text/csv` are streams of every series
+    that the filters leave. Series come in order of store and item; those without a period in the dates are left out.
+    """
+    media_type = preferred(request.headers.get("accept"), (JSON, NDJSON, CSV))
+    if start is not None and end is not None and start > end:
+        raise _reversed(start, end)
+    if unchanged := not_modified(request, snapshot.edition, media_type):
+        return unchanged
+    cursor = None if after is None else Cursor.read(after)
+    if cursor is not None and not cursor.of(snapshot.release):
+        raise expired()
+    last = None if cursor is None else (cursor.store_id, cursor.item_id)
+    wanted = Wanted(tuple(store_id), tuple(item_id), tuple(category), start, end, last)
+    if media_type != JSON:
+        return await bulk.stream(services, snapshot, wanted, cursor, limit, media_type)
+    size = limit or PAGE
+    known = snapshot.edition if cursor is None or cursor.edition == snapshot.edition else None
+    stored = await services.answers.find(
+        known, bulk.page_key(wanted, size), lambda: bulk.page(services, snapshot, wanted, cursor, size)
+    )
+    return json_answer(stored.body, stored.edition)
 
 
 # An item may be called BREAD/BAKERY, hence `:path`.
-@router.get("/{store_id}/{item_id:path}", responses=_PROBLEMS)
-def series_forecast(
+@router.get(
+    "/{store_id}/{item_id:path}",
+    operation_id="get_forecast",
+    response_model=SeriesForecast,
+    responses=_UNCHANGED | documented(Code.UNKNOWN_SERIES, Code.DATE_OUTSIDE_HORIZON, *_STORED),
+)
+async def series_forecast(
+    request: Request,
     snapshot: SnapshotDep,
-    warehouse: WarehouseDep,
+    services: ServicesDep,
     store_id: Annotated[SeriesId, Path(examples=["S01"])],
     item_id: Annotated[SeriesId, Path(examples=["I003"])],
-    start: Annotated[date | None, Query(description="First date wanted", examples=["2026-01-05"])] = None,
-    end: Annotated[date | None, Query(description="Last date wanted", examples=["2026-01-11"])] = None,
-) -> SeriesForecast:
+    start: Start = None,
+    end: End = None,
+) -> Response:
     """The published forecast of one item in one store, whole or from `start` to `end`, both included."""
-    rows = stored_forecast(warehouse, snapshot.release, (store_id, item_id))
-    wanted = [r for r in rows if (start is None or r.date >= start) and (end is None or r.date <= end)]
-    if not wanted:
-        raise _nothing_between(start, end, [r.date for r in rows])
-    return SeriesForecast(
-        store_id=store_id,
-        item_id=item_id,
-        release=snapshot.release,
-        model_version=wanted[0].model_version,
-        forecast=[ForecastPeriod(**{name: getattr(r, name) for name in PERIOD_COLUMNS}) for r in wanted],
+    if unchanged := not_modified(request, snapshot.edition):
+        return unchanged
+    key = (store_id, item_id)
+    stored = await services.answers.find(
+        snapshot.edition,
+        ("forecast", *key),
+        lambda: forecast_answer(services.warehouse, snapshot.release, key),
     )
+    whole = start is None and end is None
+    return json_answer(stored.body if whole else _between(stored.body, start, end), stored.edition)
+
+
+def _between(body: bytes, start: date | None, end: date | None) -> bytes:
+    """The series with the periods from `start` to `end` only: cached answers are of whole series."""
+    series: dict[str, Any] = from_json(body)
+    rows = series["forecast"]
+    first, last = start or date.min, end or date.max
+    kept = [row for row in rows if first <= date.fromisoformat(row["date"]) <= last]
+    if not kept:
+        raise _nothing_between(start, end, [date.fromisoformat(row["date"]) for row in rows])
+    return to_json(series | {"forecast": kept})
 
 
 def _nothing_between(start: date | None, end: date | None, dates: list[date]) -> Problem:
     if start is not None and end is not None and start > end:
-        code, detail = Code.INVALID_REQUEST, f"start, {start}, is after end, {end}"
-    else:
-        code = Code.DATE_OUTSIDE_HORIZON
-        detail = f"no date of the forecast lies from {start or '...'} to {end or '...'}; it has {covered(dates)}"
+        return _reversed(start, end)
+    detail = f"no date of the forecast lies from {start or '...'} to {end or '...'}; it has {covered(dates)}"
+    return _date_problem(Code.DATE_OUTSIDE_HORIZON, detail, start, end)
+
+
+def _reversed(start: date, end: date) -> Problem:
+    return _date_problem(Code.INVALID_REQUEST, f"start, {start}, is after end, {end}", start, end)
+
+
+def _date_problem(code: Code, detail: str, start: date | None, end: date | None) -> Problem:
     faults = [
         Fault(location="query", pointer=f"/{name}", detail=detail, code=code)
         for name, value in (("start", start), ("end", end))

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends
 
 from shelfops_api.auth import Scope, require
-from shelfops_api.deps import SettingsDep, SnapshotDep, WarehouseDep
+from shelfops_api.deps import ServicesDep, SnapshotDep
 from shelfops_api.errors import Code, Fault, Problem, documented
 from shelfops_api.lookup import stored_features
 from shelfops_api.schemas import PredictAnswer, PredictRequest
@@ -26,17 +26,16 @@ _PROBLEMS = documented(
 
 
 @router.post("", responses=_PROBLEMS)
-def predict(
-    request: PredictRequest, snapshot: SnapshotDep, warehouse: WarehouseDep, settings: SettingsDep
-) -> PredictAnswer:
+def predict(request: PredictRequest, snapshot: SnapshotDep, services: ServicesDep) -> PredictAnswer:
     """Demand of each series if its known future were as in `overrides`; without any, the forecast as planned.
 
     Overriding a date may change other dates too: models look at promotions, prices and closures around each date.
     """
+    settings = services.settings
     if len(request.series) > settings.api_max_batch:
         raise _too_large(settings.api_max_batch, len(request.series))
     metric = request.metric or settings.metric
-    features = stored_features(warehouse, snapshot.release, [series.key for series in request.series])
+    features = stored_features(services, snapshot, [series.key for series in request.series])
     series = predict_batch(snapshot, features, request.series, metric)
     return PredictAnswer(release=snapshot.release, metric=metric, series=series)
 

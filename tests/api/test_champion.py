@@ -20,6 +20,7 @@ from shelfops_pipeline.models.bundle import sha256
 from tests.api.support import (
     CHALLENGER,
     CHAMPION,
+    PUBLISHED,
     Retailer,
     api_settings,
     check_problem,
@@ -84,7 +85,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_bundle_that_cannot_be_used_leaves_the_old_one_serving(models_copy: Path, damage: str) -> None:
-    champion = Champion(models_copy, is_published=lambda release: True)
+    champion = Champion(models_copy, published_at=lambda release: PUBLISHED)
     assert champion.refresh()
     before = champion.snapshot
     harm, reason = DAMAGE[damage]
@@ -104,7 +105,7 @@ def release_of(champion: Champion) -> str | None:
 
 
 def test_a_damaged_pointer_leaves_the_old_one_serving(models_copy: Path) -> None:
-    champion = Champion(models_copy, is_published=lambda release: True)
+    champion = Champion(models_copy, published_at=lambda release: PUBLISHED)
     champion.refresh()
     for text in ("", "{", '{"version": "v3"}'):
         (models_copy / "champion.json").write_text(text)
@@ -118,7 +119,7 @@ def test_a_damaged_pointer_leaves_the_old_one_serving(models_copy: Path) -> None
 
 
 def test_a_pointer_that_did_not_change_is_not_loaded_again(models_copy: Path) -> None:
-    champion = Champion(models_copy, is_published=lambda release: True)
+    champion = Champion(models_copy, published_at=lambda release: PUBLISHED)
     assert [champion.refresh() for _ in range(3)] == [True, False, False]
 
 

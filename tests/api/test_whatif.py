@@ -5,21 +5,22 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from shelfops_api.champion import Champion, Snapshot
+from shelfops_api.champion import Champion
 from shelfops_api.errors import Problem, pointer
 from shelfops_api.schemas import Override, SeriesRequest
+from shelfops_api.snapshot import Snapshot
 from shelfops_api.whatif import covered, predict_batch
 from shelfops_pipeline.contracts.columns import Metric
 from shelfops_pipeline.errors import BundleError
 from shelfops_pipeline.store.records import OnlineFeatures
-from tests.api.support import CHAMPION, COLD, HORIZON, Retailer
+from tests.api.support import CHAMPION, COLD, HORIZON, PUBLISHED, Retailer
 
 A, B, C = (SeriesRequest(store_id="s", item_id=name) for name in "abc")
 
 
 @pytest.fixture(scope="module")
 def snapshot(retailer: Retailer) -> Snapshot:
-    champion = Champion(retailer.models, is_published=lambda release: True)
+    champion = Champion(retailer.models, published_at=lambda release: PUBLISHED)
     champion.refresh()
     assert champion.snapshot is not None
     return champion.snapshot
