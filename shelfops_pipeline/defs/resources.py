@@ -55,7 +55,7 @@ class Retailer(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @property
     def redis_url(self) -> str | None:
-        """Where alerts are announced; None: nowhere."""
+        """Where releases and alerts are announced; None: nowhere."""
         url = self.settings.redis_url
         return None if url is None else url.get_secret_value()
 

@@ -78,7 +78,7 @@ def demand_forecasts(
     ]
     table = forecast_table(panel, parts, with_version=True)
     with warehouse.engine() as engine:
-        release = publish_table(engine, retailer.registry, table)
+        release = publish_table(engine, retailer.registry, table, retailer.redis_url)
     keep_issued(retailer, panel, table, Role.CHAMPION)
     frame = table.to_pandas()
     facts = {"release": release, "from": str(frame[c.DATE].min()), "to": str(frame[c.DATE].max())}

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.contracts.bundle import ChampionPointer
 from shelfops_pipeline.contracts.columns import Tier
+from shelfops_pipeline.contracts.messages import ReleaseMessage, releases_channel
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.errors import PromotionError
 from shelfops_pipeline.inference.predict import ServedModel
@@ -16,6 +17,8 @@ from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.models.bundle import verify
 from shelfops_pipeline.models.serve import ServingInput
 from shelfops_pipeline.store import totals, writes
+from shelfops_pipeline.store.bus import announce
+from shelfops_pipeline.store.reads import latest_release
 from shelfops_pipeline.store.tables import MODEL_VERSION, PAYLOAD
 
 _KEEP_RELEASES = 2
@@ -42,8 +45,11 @@ def publish_inputs(engine: Engine, registry: Registry, panel: Panel, inputs: lis
     return rows
 
 
-def publish_table(engine: Engine, registry: Registry, table: pa.Table) -> str:
-    """Write the forecasts, then name the release; older releases but one are deleted. Returns the release."""
+def publish_table(engine: Engine, registry: Registry, table: pa.Table, redis_url: str | None = None) -> str:
+    """Write the forecasts, then name the release, then announce it; older releases but one are deleted.
+
+    Returns the release. Whoever the announcement does not reach finds the release by asking the warehouse.
+    """
     pointer = serving(registry)
     writes.publish_forecasts(engine, pointer.release, _columns(table))
     writes.publish_release(
@@ -55,6 +61,12 @@ def publish_table(engine: Engine, registry: Registry, table: pa.Table) -> str:
         manifest=pointer.model_dump(mode="json"),
     )
     writes.prune_releases(engine, pointer.dataset, keep=_KEEP_RELEASES)
+    published = latest_release(engine, pointer.dataset)
+    if published is not None:
+        message = ReleaseMessage(
+            dataset=pointer.dataset, release=published.release, published_at=published.published_at
+        )
+        announce(redis_url, releases_channel(pointer.dataset), [message])
     return pointer.release
 
 

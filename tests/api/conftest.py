@@ -34,6 +34,7 @@ from shelfops_pipeline.models.recipe import default_recipe
 from shelfops_pipeline.models.serve import reconciled_state
 from shelfops_pipeline.models.totals import Totals
 from shelfops_pipeline.store.engine import for_database, open_engine
+from shelfops_pipeline.store.reference import replace_reference
 from tests.api.support import (
     CHALLENGER,
     CHAMPION,
@@ -45,6 +46,7 @@ from tests.api.support import (
     Retailer,
     api_settings,
     edit_manifest,
+    item_categories,
     promote,
     publish,
     served,
@@ -156,6 +158,7 @@ def published_url(postgres_server: str, migrated_template: str, retailer: Retail
     engine = open_engine(url)
     for champion in (CHAMPION, CHALLENGER):
         publish(engine, retailer, champion)
+    replace_reference(engine, DATASET, items=item_categories(retailer))
     engine.dispose()
     return url
 

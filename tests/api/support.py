@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pyarrow as pa
 import uvicorn
 from sqlalchemy import Engine
 
@@ -22,6 +23,7 @@ from shelfops_api.main import create_app
 from shelfops_api.settings import ApiSettings
 from shelfops_pipeline.contracts.bundle import MANIFEST, ChampionPointer, ColdStartChampion
 from shelfops_pipeline.contracts.columns import (
+    CATEGORY,
     DATE,
     FORECAST_COLUMNS,
     ITEM_ID,
@@ -143,6 +145,14 @@ def publish(engine: Engine, retailer: Retailer, champion: str) -> None:
     writes.publish_release(
         engine, release, champion_version=champion, cold_start_version=COLD, dataset=DATASET, manifest={}
     )
+
+
+def item_categories(retailer: Retailer) -> pa.Table:
+    """The table of items, as the pipeline writes it to the warehouse."""
+    items, category = retailer.panel.static[ITEM_ID], retailer.panel.static[CATEGORY]
+    of_item = dict(zip(items.codes.tolist(), category.codes.tolist(), strict=True))
+    names = [category.categories[of_item[code]] for code in range(len(items.categories))]
+    return pa.table({ITEM_ID: list(items.categories), CATEGORY: names})
 
 
 @contextmanager
