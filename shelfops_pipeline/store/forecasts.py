@@ -130,7 +130,10 @@ class ForecastStream:
 
     def close(self) -> None:
         """Give the connection back; what was not read stays unread."""
-        self._connection.close()
+        try:
+            self._rows.close()
+        finally:
+            self._connection.close()
 
 
 def published_at(connection: Connection, release: str) -> datetime | None:
