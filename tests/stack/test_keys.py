@@ -1,0 +1,85 @@
+"""`shelfops keys`: what a person sees, and what opens the API's door."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from shelfops_pipeline import cli
+from shelfops_pipeline.contracts.access import ApiKey, Scope
+from shelfops_pipeline.store.api_keys import list_keys
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, warehouse_url_of_test: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Run:
+    """Call `shelfops keys` in this process; returns (exit code, stdout, stderr)."""
+    values = {"HOME": str(tmp_path), "DATABASE_URL": warehouse_url_of_test, "USER": "boss", "DATASET": "", "DATA": ""}
+    for name, value in values.items():
+        monkeypatch.setenv(f"SHELFOPS_{name}", value)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["shelfops", "keys", *arguments])
+        code: int | str | None = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code
+        out, err = capfd.readouterr()
+        return int(code or 0), out, err
+
+    return call
+
+
+def test_a_key_is_shown_once_listed_without_its_secret_and_revoked(run: Run, warehouse: Engine) -> None:
+    code, out, err = run("issue", "till", "--scope", "read", "--scope", "predict", "--days", "30")
+    key = ApiKey.parse(out.strip())
+    assert code == 0
+    assert key is not None, "the key alone is on standard output"
+    assert "predict, read" in err
+    assert key.secret not in err
+    (record,) = list_keys(warehouse, "simulated")
+    assert (record.name, record.scopes, record.created_by) == ("till", (Scope.PREDICT, Scope.READ), "boss")
+    assert record.expires_at is not None
+    assert key.matches(record.hash)
+    code, out, _ = run("list")
+    assert code == 0
+    assert all(word in out for word in (key.key_id, "till", "predict read", "valid until", "boss", "never"))
+    assert key.secret not in out
+    code, out, _ = run("revoke", "till")
+    assert (code, out.strip()) == (0, f"till ({key.key_id}) is revoked")
+    assert "revoked" in run("list")[1]
+    assert list_keys(warehouse, "simulated", only_valid=True) == []
+
+
+def test_a_key_reads_unless_told_otherwise(run: Run, warehouse: Engine) -> None:
+    assert run("issue", "app")[0] == 0
+    assert list_keys(warehouse, "simulated")[0].scopes == (Scope.READ,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("issue", "no blanks"), "cannot name a key"),
+        (("issue", "taken"), "revoke it first"),
+        (("revoke", "nobody"), "No valid key"),
+    ],
+)
+def test_a_mistake_is_one_line(run: Run, arguments: tuple[str, ...], says: str) -> None:
+    run("issue", "taken")
+    code, out, err = run(*arguments)
+    assert (code, out) == (1, "")
+    assert says in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_list_of_none_says_how_to_begin(run: Run) -> None:
+    code, _, err = run("list")
+    assert code == 1
+    assert "shelfops keys issue" in err
