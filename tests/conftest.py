@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # One process per core: threads of two that wait for each other by spinning cost several times what they do.
@@ -26,10 +26,14 @@ settings.register_profile("ci", deadline=None, derandomize=True, suppress_health
 settings.register_profile("dev", deadline=None, max_examples=25)
 settings.load_profile("ci" if "CI" in os.environ else "dev")
 
-_COSTLY: Final = {"graph": "graph", "retailer": "api", "task": "tuning"} | dict.fromkeys(
-    ("backtest", "trained_log", "trained_count"), "models"
-)
-"""Session fixtures that take a while to make, by the group of tests that share them in one process."""
+_TOGETHER: Final = {
+    "tests/api": "tests/api",
+    "tests/defs": "tests/defs",
+    **{f"tests/domain/{room}": "fitted" for room in ("evaluation", "explain", "inference", "lifecycle", "models")},
+}
+"""Directories whose files share fixtures that take a while to make: they run in one process."""
+_APART: Final = ("tests/defs/test_automation.py", "tests/defs/test_sensors.py")
+"""These have retailers of their own."""
 
 _MLFLOW_PLACES: Final = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 
@@ -37,13 +41,17 @@ _numbers = itertools.count()
 _TEMPLATE = "shelfops_template"
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist, which reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a costly fixture run in one process (`--dist loadgroup`), others file by file."""
-    for item in items:
-        used = getattr(item, "fixturenames", ())
-        group = next((group for name, group in _COSTLY.items() if name in used), str(item.path))
-        item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share out whole files, or whole directories where they share costly fixtures (`-n`)."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFixtures(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return file if file in _APART else _TOGETHER.get(str(Path(file).parent), file)
+
+    return ByFixtures(config, log)
 
 
 def admin(url: str, statement: str, *names: str) -> None:
