@@ -22,7 +22,7 @@ from shelfops_pipeline.services.instance import warehouse
 from shelfops_pipeline.settings import Settings
 
 WIDE: Final = (1440, 1000)
-NARROW: Final = (390, 844)
+NARROW: Final = (390, 1500)
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
         pictures = {
             "planner": whole(browser, address, WIDE),
             "planner-what-if": series(browser, address),
-            "planner-phone": whole(browser, address, NARROW),
+            "planner-phone": start(browser, address, NARROW),
         }
         browser.close()
     for name, content in pictures.items():
@@ -95,6 +95,15 @@ def whole(browser: Browser, address: str, size: tuple[int, int]) -> bytes:
     return content
 
 
+def start(browser: Browser, address: str, size: tuple[int, int]) -> bytes:
+    """The beginning of the page, as far as `size` reaches."""
+    page = opened(browser, address, size)
+    page.evaluate("scrollTo(0, 0)")
+    content = page.screenshot()
+    page.close()
+    return content
+
+
 def series(browser: Browser, address: str) -> bytes:
     """The series' panel with a promotion at a lower price."""
     page = opened(browser, address, WIDE)
@@ -105,7 +114,7 @@ def series(browser: Browser, address: str) -> bytes:
     page.wait_for_timeout(500)  # the pointer's last answer
     box = page.locator(".chart svg").bounding_box()
     if box is not None:
-        page.mouse.move(box["x"] + 0.83 * box["width"], box["y"] + 120)
+        page.mouse.move(box["x"] + 0.785 * box["width"], box["y"] + 120)
     content = page.locator("#series").screenshot()
     page.close()
     return content

@@ -59,7 +59,7 @@ function timeline({ history, forecast, scenario }) {
 /** The part of a what-if that differs from the plan, with the periods between: elsewhere the two would cover each other. */
 function changed(forecast, scenario) {
   const planned = new Map(forecast.map((row) => [row.date, row.mean]));
-  const differs = scenario.map((row) => Math.abs(row.mean - planned.get(row.date)) > 0.005 * (1 + row.mean));
+  const differs = scenario.map((row) => Math.abs(row.mean - planned.get(row.date)) > 0.03 * (1 + row.mean));
   return differs.includes(true) ? scenario.slice(differs.indexOf(true), differs.lastIndexOf(true) + 1) : [];
 }
 

@@ -2,7 +2,7 @@
 
 import { api, download } from "./api.js";
 import { action, byId, el, empty, failure, show, showLoading } from "./dom.js";
-import { dayName, money, plural, units, words } from "./format.js";
+import { dayName, dayShort, money, plural, units, words } from "./format.js";
 import { REASONS } from "./stock.js";
 
 const STATUSES = ["proposed", "accepted", "rejected"];
@@ -37,9 +37,11 @@ function draw(body, page) {
   show(
     body,
     el("p", { class: "filter" }, el("label", {}, "Show ", select)),
-    count ? el("ul", { class: "orders" }, page.orders.map(item)) : empty(none),
+    count ? el("ul", { class: "orders" }, soonestFirst(page.orders).map(item)) : empty(none),
   );
 }
+
+const soonestFirst = (orders) => orders.toSorted((a, b) => (a.order_date < b.order_date ? -1 : a.order_date > b.order_date ? 1 : 0));
 
 function item(order) {
   const li = el("li", { "data-order": order.order_id });
@@ -147,7 +149,7 @@ function row(order, line, open, says, changed) {
     el("th", { scope: "row" }, el("button", { type: "button", class: "link", onclick: () => openSeries(line.store_id, line.item_id) }, name)),
     el("td", {}, open ? quantity : units(line.quantity)),
     el("td", {}, units(line.proposed_quantity)),
-    el("td", { class: "nowrap" }, line.delivery_date ? dayName(line.delivery_date) : "–"),
+    el("td", { class: "nowrap" }, line.delivery_date ? dayShort(line.delivery_date) : "–"),
     el("td", { class: "reason" }, REASONS[line.reason] ?? words(line.reason)),
   );
 }

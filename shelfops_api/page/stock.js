@@ -7,10 +7,10 @@ import { dayName, plural, share, units } from "./format.js";
 export const REASONS = {
   unknown_stock: "the stock is not known",
   enough: "there is enough",
-  below_reorder_point: "below the reorder point",
-  case_pack: "below the reorder point; whole packs",
-  minimum_order: "raised to the supplier's minimum",
-  shelf_life: "lowered: more would not sell while fresh",
+  below_reorder_point: "fills up to the target",
+  case_pack: "target, in whole packs",
+  minimum_order: "the supplier's minimum",
+  shelf_life: "capped by shelf life",
 };
 
 /** Fill `place` with the plan of one series; empty where there is none. */

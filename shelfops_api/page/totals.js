@@ -48,11 +48,11 @@ function draw(body, page) {
       { class: "scroll", tabindex: "0", role: "region", "aria-label": "Expected demand, table" },
       el(
         "table",
-        { class: "totals" },
-        el("caption", {}, "Units expected, and the range that holds 90 % of outcomes. A range is of its own day: ranges do not add up."),
+        { class: "totals", "aria-describedby": "totals-note" },
         el("thead", {}, el("tr", {}, head.map((name) => el("th", { scope: "col" }, name)))),
         el("tbody", {}, rows),
       ),
     ),
+    el("p", { id: "totals-note", class: "hint" }, "Units expected, and the range that holds 90 % of outcomes. A range is of its own period: ranges do not add up."),
   );
 }
