@@ -163,7 +163,7 @@ class AlertHub:
             if message is None:
                 await channel.ping()  # shows a connection that died silently
                 continue
-            if not self._watchers:
+            if message["type"] == "pong" or not self._watchers:
                 continue
             try:
                 self._pass_on(AlertMessage.model_validate_json(message["data"]))
