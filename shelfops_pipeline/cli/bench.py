@@ -47,3 +47,15 @@ def bench_train(
     given += ["--only", *only] if only else []
     given += ["--series", *map(str, series)] if series else []
     run_benchmark("train", given)
+
+
+@bench.command("api", epilog="Example: shelfops bench api --home .shelfops/simulated")
+def bench_api(
+    home: Annotated[
+        Path | None, typer.Option(help="Home whose champion serves; without, a small one is trained")
+    ] = None,
+) -> None:
+    """The API beside `mlflow models serve` and a bare FastAPI + ONNX route; one JSON object on stdout."""
+    from shelfops_pipeline.services.commands import run_benchmark
+
+    run_benchmark("api", [] if home is None else ["--home", str(home)])
