@@ -23,6 +23,16 @@ def at_most(units: Doubles, mean: Doubles, variance: Doubles) -> Doubles:
     return np.where(np.isnan(units), np.nan, np.where(units < 0, 0.0, np.where(mean > 0, chance, 1.0)))
 
 
+def expected_sales(units: Doubles, mean: Doubles, variance: Doubles) -> Doubles:
+    """Expected smaller one of demand and so many units: what they will sell. By k f(k; r) = mean f(k - 1; r + 1)."""
+    from scipy.special import betainc
+
+    size, share = _shape(mean, variance)
+    whole = np.maximum(units, 0)
+    below = np.where(whole > 0, betainc(size + 1, whole, share), 0.0)
+    return np.where(mean > 0, mean * below + whole * (1 - betainc(size, whole + 1, share)), 0.0)
+
+
 def quantile(level: Doubles, mean: Doubles, variance: Doubles) -> Doubles:
     """The fewest whole units that demand stays within with probability `level` (< 1), by bisection."""
     mean, variance, level = np.broadcast_arrays(mean, variance, level)

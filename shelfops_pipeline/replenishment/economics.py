@@ -51,8 +51,7 @@ def worth_having(terms: Terms, held: Doubles, needed: Spread, fresh: Spread, oth
     else it costs `held`; and its whole cost if demand does not come to x while it can be sold (`fresh`). Where price or
     cost is unknown, or the item earns nothing, demand is to be met with probability `otherwise`.
     """
-    margin = terms.unit_price - terms.unit_cost
-    known = np.isfinite(margin) & (margin > 0)
+    margin, known = terms.unit_price - terms.unit_cost, money_known(terms)
     perishes = known & np.isfinite(terms.shelf_life_days)
     earns, holds = np.where(known, margin, 0.0), np.where(known, held, 0.0)
     ratio = np.divide(earns, earns + holds, out=np.full_like(earns, otherwise), where=known)
@@ -73,14 +72,15 @@ def worth_having(terms: Terms, held: Doubles, needed: Spread, fresh: Spread, oth
     return low
 
 
+def money_known(terms: Terms) -> NDArray[np.bool_]:
+    """[n] price and cost are known, and the item earns something."""
+    return np.asarray(terms.unit_price > np.maximum(terms.unit_cost, 0))
+
+
 def fresh_level(terms: Terms) -> Doubles:
     """[n] the quantile of demand within its shelf life up to which a unit is worth its cost: what is not sold by then
     is thrown away, so the critical ratio is margin against cost."""
-    known = np.isfinite(terms.unit_price) & np.isfinite(terms.unit_cost) & (terms.unit_price > 0)
-    ratio = np.divide(
-        terms.unit_price - terms.unit_cost,
-        terms.unit_price,
-        out=np.full_like(terms.unit_price, UNKNOWN_FRESH_LEVEL),
-        where=known,
-    )
+    margin = terms.unit_price - terms.unit_cost
+    unknown = np.full_like(margin, UNKNOWN_FRESH_LEVEL)
+    ratio = np.divide(margin, terms.unit_price, out=unknown, where=money_known(terms))
     return np.clip(ratio, 0.01, 0.99)

@@ -18,7 +18,8 @@ from shelfops_pipeline.replenishment.demand import (
     demand_between,
     periods_of_supply,
 )
-from shelfops_pipeline.replenishment.economics import SURELY_SOLD, cycle_holding, cycle_stock, fresh_level, worth_having
+from shelfops_pipeline.replenishment.economics import SURELY_SOLD, cycle_holding, cycle_stock, worth_having
+from shelfops_pipeline.replenishment.lots import allowed, smallest_lot
 from shelfops_pipeline.replenishment.order_days import next_order_days
 from shelfops_pipeline.replenishment.terms import Economics, Reason, ReorderPlan, Stock, Terms
 
@@ -53,10 +54,11 @@ def plan_orders(
     usable = _usable(cycle, stock, terms)
     short = np.where(usable < point, np.ceil(up_to - usable), 0.0)
     wanted = np.where(np.isnan(position), np.nan, short)
-    quantity, reason = _allowed(wanted, _room(cycle, usable, terms), terms)
+    left = np.maximum(usable - cycle.exposed.mean, 0)
+    quantity, reason = allowed(wanted, left, cycle.fresh, terms)
     run_out, chance = _stockout(demand, position, today, period_days)
     lasting = np.floor(periods_of_supply(demand.mean, stock.on_hand) * period_days + 1e-6)
-    most = np.maximum(OVERSTOCK_FACTOR * np.maximum(up_to, 1), up_to + _lot(terms))
+    most = np.maximum(OVERSTOCK_FACTOR * np.maximum(up_to, 1), up_to + smallest_lot(terms))
     base = np.datetime64(today, "D")
     return ReorderPlan(
         demand=cycle.protected.mean,
@@ -144,40 +146,6 @@ def _usable(cycle: _Cycle, stock: Stock, terms: Terms) -> Doubles:
     and van Donselaar 2009); their ages are not known, so they count as fresh."""
     perishes = np.isfinite(terms.shelf_life_days)
     return np.where(perishes, np.minimum(stock.on_hand, cycle.kept.mean), stock.on_hand) + stock.on_order
-
-
-def _room(cycle: _Cycle, position: Doubles, terms: Terms) -> Doubles:
-    """[n] units that will be sold while they are fresh, beside what will be left of the position; infinite where
-    nothing perishes."""
-    perishes = np.isfinite(terms.shelf_life_days)
-    left = np.maximum(position - cycle.exposed.mean, 0)
-    sold = counts.quantile(fresh_level(terms), cycle.fresh.mean, cycle.fresh.variance)
-    return np.where(perishes, np.maximum(sold - left, 0), np.inf)
-
-
-def _allowed(wanted: Doubles, room: Doubles, terms: Terms) -> tuple[Doubles, NDArray[np.int8]]:
-    """(quantity that the terms allow, reason). Of the packs that shelf life has room for, the nearest number."""
-    pack = np.maximum(_known(terms.case_pack, 1), 1)
-    minimum = np.ceil(_known(terms.minimum_order, 0) / pack) * pack
-    packed = np.ceil(wanted / pack) * pack
-    raised = np.where(packed > 0, np.maximum(packed, minimum), packed)
-    capped = np.where(room < raised, np.floor(room / pack + 0.5) * pack, raised)
-    quantity = np.minimum(np.where(capped < minimum, 0, capped), raised)
-    reason = np.full(len(wanted), Reason.UNKNOWN_STOCK, dtype=np.int8)
-    for applies, code in (
-        (wanted <= 0, Reason.ENOUGH),
-        (wanted > 0, Reason.BELOW_REORDER_POINT),
-        (packed > wanted, Reason.CASE_PACK),
-        (raised > packed, Reason.MINIMUM_ORDER),
-        (quantity < raised, Reason.SHELF_LIFE),
-    ):
-        reason[applies] = code
-    return quantity, reason
-
-
-def _lot(terms: Terms) -> Doubles:
-    """The least that can be ordered."""
-    return np.maximum(_known(terms.case_pack, 1), _known(terms.minimum_order, 0))
 
 
 def _stockout(

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from shelfops_pipeline.contracts.columns import Metric, Tier
+from shelfops_pipeline.contracts.columns import OPEN, Metric, Tier
 from shelfops_pipeline.data.panel import Panel, State
 from shelfops_pipeline.evaluation.backtest import actuals, calibrate
 from shelfops_pipeline.evaluation.folds import fold_origins
@@ -17,7 +18,7 @@ from shelfops_pipeline.features.create import create_features
 from shelfops_pipeline.features.state import StateBuilder
 from shelfops_pipeline.inference.backends import NativeBackend
 from shelfops_pipeline.inference.calibration import Calibration
-from shelfops_pipeline.inference.predict import Forecast, Members, calibrated
+from shelfops_pipeline.inference.predict import Members, calibrated
 from shelfops_pipeline.inference.state import SeriesState
 from shelfops_pipeline.models.fold import FoldForecast
 from shelfops_pipeline.models.gbm import fit_xgboost
@@ -25,13 +26,33 @@ from shelfops_pipeline.models.recipe import Recipe, channel_scales, default_reci
 from shelfops_pipeline.replenishment.demand import Demand, error_correlation
 from shelfops_pipeline.replenishment.simulation.stock_room import Seen
 
+Floats = NDArray[np.float32]
 
-@dataclass(frozen=True)
+
+@dataclass
 class FittedForecaster:
-    """A model fitted on the history before the replay."""
+    """A model that is fitted when it is first asked, on what is known then."""
 
     panel: Panel
-    """the retailer's history and what is planned; demand after its last observed period is never read"""
+    """the retailer's history before the replay, and what is planned"""
+    horizon: int
+    folds: int
+    seed: int
+    effort: float
+    _model: "Model | None" = None
+
+    def forecast(self, seen: Seen) -> Demand:
+        """Demand from `seen.today` on."""
+        known = shown(self.panel, seen, self.horizon)
+        if self._model is None:
+            self._model = Model.fit(known, self.horizon, self.folds, self.seed, self.effort)
+        return self._model.forecast(known)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A calibrated booster."""
+
     recipe: Recipe
     members: Members
     calibration: Calibration
@@ -41,42 +62,34 @@ class FittedForecaster:
     @classmethod
     def fit(cls, panel: Panel, horizon: int, folds: int, seed: int, effort: float) -> Self:
         """Backtest, calibrate and fit on the observed periods of `panel`, as a training of the production tier does."""
-        known = panel.as_of(panel.n_observed - 1, horizon)
-        recipe = default_recipe(known, Tier.PRODUCTION, horizon, seed, effort)
-        tested = [_fold(known, recipe, origin) for origin in fold_origins(known, horizon, folds, recipe.spec.season)]
+        recipe = default_recipe(panel, Tier.PRODUCTION, horizon, seed, effort)
+        tested = [_fold(panel, recipe, origin) for origin in fold_origins(panel, horizon, folds, recipe.spec.season)]
         calibration = calibrate(tested, recipe)
         forecasts = [calibrated(calibration, f.state, f.members, Metric.MAE) for f in tested]
         demand = Demand(np.concatenate([f.mean for f in forecasts]), np.concatenate([f.quantiles for f in forecasts]))
         correlation = error_correlation(np.concatenate([f.actual for f in tested]), demand)
-        return cls(panel, recipe, _fit(known, recipe), calibration, correlation)
+        return cls(recipe, _fit(panel, recipe), calibration, correlation)
 
-    def forecast(self, seen: Seen) -> Demand:
-        """Demand from `seen.today` on."""
-        shown = self._shown(seen)
-        state = _state(shown, self.recipe, self.members)
-        made = _calibrated(self.calibration, state, self.members)
+    def forecast(self, panel: Panel) -> Demand:
+        """Demand after the last observed period of `panel`."""
+        state = _state(panel, self.recipe, self.members)
+        made = calibrated(self.calibration, state, _both(self.members, state), Metric.MAE)
         return Demand(made.mean, made.quantiles, self.correlation)
 
-    def _shown(self, seen: Seen) -> Panel:
-        """The panel as it would have been built this morning."""
-        start, today, end = self.panel.n_observed, seen.today, seen.today + self.recipe.spec.horizon
-        demand = np.full((self.panel.n_series, end), np.nan, dtype=np.float32)
-        state = np.full(demand.shape, State.FUTURE, dtype=np.uint8)
-        demand[:, :start], state[:, :start] = self.panel.demand[:, :start], self.panel.state[:, :start]
-        closed = np.asarray(self.panel.channels["open"][:, start:today]) == 0
-        state[:, start:today] = np.where(
-            closed, State.CLOSED, np.where(seen.sold_out[:, start:today], State.STOCKOUT, State.OBSERVED)
-        )
-        sold = seen.sales[:, start:today].astype(np.float32)
-        demand[:, start:today] = np.where(state[:, start:today] == State.OBSERVED, sold, np.nan)
-        return replace(
-            self.panel,
-            dates=self.panel.dates[:end],
-            n_observed=today,
-            demand=demand,
-            state=state,
-            channels={name: values[:, :end] for name, values in self.panel.channels.items()},
-        )
+
+def shown(history: Panel, seen: Seen, horizon: int) -> Panel:
+    """The panel as it would be built on the morning of `seen.today`: the history, and after it the policy's own sales.
+    What was sold out is missing; what is planned is known for `horizon` days."""
+    start, today, end = history.n_observed, seen.today, seen.today + horizon
+    demand = np.full((history.n_series, end), np.nan, dtype=np.float32)
+    state = np.full(demand.shape, State.FUTURE, dtype=np.uint8)
+    demand[:, :start], state[:, :start] = history.demand[:, :start], history.state[:, :start]
+    new = slice(start, today)
+    closed = np.asarray(history.channels[OPEN][:, new]) == 0
+    state[:, new] = np.where(closed, State.CLOSED, np.where(seen.sold_out[:, new], State.STOCKOUT, State.OBSERVED))
+    demand[:, new] = np.where(state[:, new] == State.OBSERVED, seen.sales[:, new], np.nan)
+    channels = {name: values[:, :end] for name, values in history.channels.items()}
+    return replace(history, dates=history.dates[:end], n_observed=today, demand=demand, state=state, channels=channels)
 
 
 def _fold(panel: Panel, recipe: Recipe, origin: int) -> FoldForecast:
@@ -98,10 +111,6 @@ def _state(panel: Panel, recipe: Recipe, members: Members) -> SeriesState:
     return StateBuilder(panel, recipe.spec, recipe.transform, members.channel_scales).at(panel.n_observed - 1)
 
 
-def _both(members: Members, state: SeriesState) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+def _both(members: Members, state: SeriesState) -> dict[str, Floats]:
     boosted = members.predict(state, ("xgboost",))["xgboost"]
     return {"xgboost": boosted, "lstm": boosted}
-
-
-def _calibrated(calibration: Calibration, state: SeriesState, members: Members) -> Forecast:
-    return calibrated(calibration, state, _both(members, state), Metric.MAE)

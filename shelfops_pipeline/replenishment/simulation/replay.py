@@ -83,9 +83,8 @@ def replay(seed: int, trial: Trial, policies: tuple[str, ...] = POLICIES, progre
     world = world_of(simulator)
     accounts: list[Account] = []
     for name in policies:
-        progress(f"{name}: fitting")
+        progress(name)
         policy = _policy(name, world, simulator, trial)
-        progress(f"{name}: trading")
         ledger = trade(world, policy, first, last).since(first + _WARM_UP)
         accounts += _accounts(seed, name, world, outcome(world, ledger, trial.economics))
     return accounts
@@ -107,7 +106,7 @@ def _policy(name: str, world: World, simulator: Simulator, trial: Trial) -> Poli
     forecaster: Forecaster
     if name == OURS:
         panel = history_panel(simulator, world)
-        forecaster = FittedForecaster.fit(panel, _HORIZON, trial.folds, simulator.seed, trial.effort)
+        forecaster = FittedForecaster(panel, _HORIZON, trial.folds, simulator.seed, trial.effort)
     elif name == NAIVE:
         forecaster = SeasonalNaive(world, _HORIZON)
     else:

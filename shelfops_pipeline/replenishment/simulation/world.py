@@ -70,7 +70,7 @@ def world_of(simulator: Simulator) -> World:
         rate=simulator.true_rate,
         variance=simulator.true_variance,
         trades=plan.open[plan.store_of] & plan.listed,
-        sold=(stock.sales - stock.returns).astype(np.int64),
+        sold=np.maximum(stock.sales - stock.returns, 0).astype(np.int64),
         on_hand=stock.on_hand.astype(np.int64),
         on_order=stock.on_order.astype(np.int64),
         lead=suppliers.lead[supplier],

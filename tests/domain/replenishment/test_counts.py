@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import nbinom, poisson
 
-from shelfops_pipeline.replenishment.counts import at_most, quantile
+from shelfops_pipeline.replenishment.counts import at_most, expected_sales, quantile
 
 
 def one(value: float) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
@@ -43,3 +43,12 @@ def test_no_demand_needs_nothing_and_unknown_stock_has_no_probability() -> None:
 def test_slow_sales_have_a_probability_of_none_at_all() -> None:
     assert at_most(one(0), one(0.2), one(0.3))[0] == pytest.approx(nbinom(0.4, 2 / 3).pmf(0))
     assert quantile(one(0.8), one(0.2), one(0.3))[0] == 0
+
+
+@given(st.floats(0.05, 60), st.floats(1.05, 6), st.integers(0, 90))
+def test_expected_sales_are_the_smaller_of_demand_and_stock(mean: float, ratio: float, units: int) -> None:
+    demand = np.arange(0, 2_000)
+    chance = nbinom(mean / (ratio - 1), 1 / ratio).pmf(demand)
+    expected = (np.minimum(demand, units) * chance).sum()
+    assert expected_sales(one(units), one(mean), one(mean * ratio))[0] == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    assert expected_sales(one(units), one(0), one(0))[0] == 0

@@ -193,12 +193,17 @@ def test_no_more_is_ordered_than_is_worth_its_cost_within_shelf_life() -> None:
     assert old.quantity[0] == dear.quantity[0]
 
 
-def test_a_pack_that_would_rot_is_not_ordered_and_the_nearest_number_of_packs_is() -> None:
-    fresh: dict[str, Any] = {"shelf_life_days": 2.0, "unit_cost": 1.0, "unit_price": 2.0}
-    for pack, quantity in ((12.0, 24), (30.0, 30), (60.0, 0)):  # room for about 20
+def test_packs_and_lots_that_perish_are_ordered_where_they_earn_more_than_they_waste() -> None:
+    fresh: dict[str, Any] = {"shelf_life_days": 2.0, "unit_cost": 1.0, "unit_price": 2.0}  # room for about 20
+    for pack, quantity in ((12.0, 24), (30.0, 30), (60.0, 0)):  # 30 sell 20 for 40; 60 would cost more than that
         made = plan(STEADY, stock(on_hand=0), terms(case_pack=pack, **fresh))
         assert made.quantity[0] == quantity, pack
-    assert plan(STEADY, stock(on_hand=0), terms(minimum_order=50.0, **fresh)).quantity[0] == 0
+    for least, quantity in ((30.0, 30), (50.0, 0)):
+        made = plan(STEADY, stock(on_hand=0), terms(minimum_order=least, **fresh))
+        assert made.quantity[0] == quantity, least
+    for pack, quantity in ((12.0, 24), (30.0, 30), (60.0, 0)):  # the nearest number where the money is unknown
+        made = plan(STEADY, stock(on_hand=0), terms(case_pack=pack, shelf_life_days=2.0))
+        assert made.quantity[0] == quantity, pack
 
 
 def test_margin_against_holding_cost_sets_the_service_level_where_they_are_known() -> None:
