@@ -3,6 +3,7 @@
 import { byId } from "./dom.js";
 
 const KEPT = "shelfops-key";
+const SILENT = 120_000; // milliseconds; the stream has heartbeats, so one that says nothing for so long is dead
 let asking = null;
 
 export class ApiError extends Error {
@@ -115,13 +116,23 @@ export function stream(path, { onMessage, onState }) {
   const connect = () => {
     const address = new URL(path, document.baseURI);
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
+    let silence;
+    const heard = () => {
+      clearTimeout(silence);
+      silence = setTimeout(() => socket.close(), SILENT);
+    };
     const socket = key() ? new WebSocket(address, ["shelfops.v1", `bearer.${key()}`]) : new WebSocket(address);
     socket.addEventListener("open", () => {
       wait = 500;
+      heard();
       onState(true);
     });
-    socket.addEventListener("message", (event) => onMessage(JSON.parse(event.data)));
+    socket.addEventListener("message", (event) => {
+      heard();
+      onMessage(JSON.parse(event.data));
+    });
     socket.addEventListener("close", () => {
+      clearTimeout(silence);
       onState(false);
       setTimeout(connect, wait);
       wait = Math.min(2 * wait, 30_000);

@@ -106,7 +106,7 @@ function fillLines(place, order, fill) {
     });
   const csv = action("Save as CSV", {}, async () => {
     try {
-      await download(`v1/orders/${encodeURIComponent(order.order_id)}/csv`, "text/csv", `order-${order.order_id}.csv`);
+      await download(`v1/orders/${encodeURIComponent(order.order_id)}/csv`, "text/csv", `order-${order.order_date}-${order.order_id.slice(0, 8)}.csv`);
     } catch (error) {
       says.textContent = error.message;
     }

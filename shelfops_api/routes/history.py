@@ -54,7 +54,7 @@ class SeriesHistory(BaseModel):
 
 
 # An item may be called BREAD/BAKERY, hence `:path`.
-@router.get("/{store_id}/{item_id:path}", responses=_PROBLEMS)
+@router.get("/{store_id}/{item_id:path}", operation_id="get_history", responses=_PROBLEMS)
 def series_history(
     snapshot: SnapshotDep,
     warehouse: WarehouseDep,

@@ -81,7 +81,7 @@ class Totals(BaseModel):
     next: str | None = Field(description="Give it as `after` for the next page; null on the last one")
 
 
-@router.get("", responses=_PROBLEMS)
+@router.get("", operation_id="list_totals", responses=_PROBLEMS)
 def totals(
     snapshot: SnapshotDep,
     warehouse: WarehouseDep,
