@@ -8,6 +8,7 @@ from shelfops_api.alert_hub import AlertHub
 from shelfops_api.announcements import listen_for_releases
 from shelfops_api.answers import Answers
 from shelfops_api.auth import Authenticator
+from shelfops_api.batching import Batcher
 from shelfops_api.champion import Champion, release_memory
 from shelfops_api.deps import Services
 from shelfops_api.keyring import KeyRing
@@ -33,6 +34,7 @@ def build_services(settings: ApiSettings) -> Services:
         metrics=measures,
         alerts=AlertHub(settings, warehouse, measures),
         answers=Answers(MemoryCache(round(settings.api_cache_mb * 1e6)), _shared_cache(settings)),
+        batcher=Batcher(),
         streams=BoundedSemaphore(settings.api_max_streams),
     )
 

@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 from shelfops_api.alert_hub import AlertHub
 from shelfops_api.answers import Answers
 from shelfops_api.auth import Authenticator
+from shelfops_api.batching import Batcher
 from shelfops_api.champion import Champion
 from shelfops_api.errors import Code, Problem
 from shelfops_api.keyring import KeyRing
@@ -35,6 +36,7 @@ class Services:
     alerts: AlertHub
     answers: Answers
     streams: BoundedSemaphore
+    batcher: Batcher
 
 
 # These are coroutines only because FastAPI would otherwise run each in a thread of its own.

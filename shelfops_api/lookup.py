@@ -1,7 +1,7 @@
 """Rows of the current release, or the problem that says why there are none."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 import numpy as np
@@ -56,7 +56,7 @@ def stored_features(
 ) -> dict[SeriesKey, OnlineFeatures]:
     """The published model inputs of every series in `batch`. Raises Problem naming all those that there are not."""
     wanted = dict.fromkeys(batch)
-    found = {key: held for key in wanted if (held := _held(services, snapshot, key)) is not None}
+    found = held_features(services, snapshot, batch)
     missing = [key for key in wanted if key not in found]
     if missing:
         loaded = online_features(services.warehouse.engine(), snapshot.release, missing)
@@ -76,6 +76,13 @@ def stored_features(
         check_published(services.warehouse, snapshot.release)
         raise Problem(Code.UNKNOWN_SERIES, f"{faults[0].pointer}: {faults[0].detail}", faults)
     return found
+
+
+def held_features(
+    services: Services, snapshot: Snapshot, batch: Iterable[SeriesKey]
+) -> dict[SeriesKey, OnlineFeatures]:
+    """Those of `stored_features` that are in memory."""
+    return {key: held for key in dict.fromkeys(batch) if (held := _held(services, snapshot, key)) is not None}
 
 
 def check_published(warehouse: Warehouse, release: str) -> None:

@@ -1,13 +1,15 @@
 """What-if predictions, computed while the caller waits."""
 
 from fastapi import APIRouter, Depends
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
 
 from shelfops_api.auth import Scope, require
+from shelfops_api.batching import Job
 from shelfops_api.deps import ServicesDep, SnapshotDep
 from shelfops_api.errors import Code, Fault, Problem, documented
-from shelfops_api.lookup import stored_features
+from shelfops_api.lookup import held_features, stored_features
 from shelfops_api.schemas import PredictAnswer, PredictRequest
-from shelfops_api.whatif import predict_batch
 
 router = APIRouter(prefix="/v1/predict", tags=["predict"], dependencies=[Depends(require(Scope.PREDICT))])
 
@@ -25,8 +27,8 @@ _PROBLEMS = documented(
 )
 
 
-@router.post("", responses=_PROBLEMS)
-def predict(request: PredictRequest, snapshot: SnapshotDep, services: ServicesDep) -> PredictAnswer:
+@router.post("", response_model=PredictAnswer, responses=_PROBLEMS)
+async def predict(request: PredictRequest, snapshot: SnapshotDep, services: ServicesDep) -> Response:
     """Demand of each series if its known future were as in `overrides`; without any, the forecast as planned.
 
     Overriding a date may change other dates too: models look at promotions, prices and closures around each date.
@@ -35,9 +37,15 @@ def predict(request: PredictRequest, snapshot: SnapshotDep, services: ServicesDe
     if len(request.series) > settings.api_max_batch:
         raise _too_large(settings.api_max_batch, len(request.series))
     metric = request.metric or settings.metric
-    features = stored_features(services, snapshot, [series.key for series in request.series])
-    series = predict_batch(snapshot, features, request.series, metric)
-    return PredictAnswer(release=snapshot.release, metric=metric, series=series)
+    keys = {series.key for series in request.series}
+    features = held_features(services, snapshot, keys)
+    if len(features) < len(keys):
+        features = await run_in_threadpool(
+            stored_features, services, snapshot, [series.key for series in request.series]
+        )
+    series = await services.batcher.predict(Job(snapshot, features, request.series, metric))
+    answer = PredictAnswer(release=snapshot.release, metric=metric, series=series)
+    return Response(answer.model_dump_json(), media_type="application/json")
 
 
 def _too_large(limit: int, given: int) -> Problem:

@@ -42,6 +42,7 @@ class Feature(BaseModel):
     high: float | None = None
 
 
+@cache
 def feature_list(spec: TierSpec, log: bool) -> tuple[Feature, ...]:
     """The model matrix columns of a tier, in order. `log` says in which scale levels are measured."""
     scale = "log1p(units per period)" if log else "units per period"

@@ -7,6 +7,7 @@ changes `channels` only; nothing has to be recomputed from history.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -52,6 +53,7 @@ class Layout:
     encoder: tuple[int, int]
 
     @classmethod
+    @cache
     def of(cls, spec: TierSpec) -> Self:
         features = feature_list(spec, log=True)
 

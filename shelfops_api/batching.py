@@ -1,0 +1,95 @@
+"""What-ifs that arrive together are computed together.
+
+A prediction is many small array operations, whose cost hardly depends on the number of series: while one batch is
+computed the next one gathers, and nobody waits for others to come.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.concurrency import run_in_threadpool
+
+from shelfops_api.schemas import SeriesForecast, SeriesRequest
+from shelfops_api.snapshot import Snapshot
+from shelfops_api.whatif import SeriesKey, predict_batch
+from shelfops_pipeline.contracts.columns import Metric
+from shelfops_pipeline.store.records import OnlineFeatures
+
+MOST_SERIES: Final = 64
+"""Of several requests together; one request may have more."""
+
+Outcome = list[SeriesForecast] | Exception
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One request: what `predict_batch` is asked."""
+
+    snapshot: Snapshot
+    features: Mapping[SeriesKey, OnlineFeatures]
+    series: Sequence[SeriesRequest]
+    metric: Metric
+
+    def joins(self, other: "Job") -> bool:
+        return self.snapshot is other.snapshot and self.metric is other.metric
+
+
+class Batcher:
+    """One batch at a time, in a worker thread. Used from one event loop."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Job, asyncio.Future[list[SeriesForecast]]]] = []
+        self._work: asyncio.Task[None] | None = None
+
+    async def predict(self, job: Job) -> list[SeriesForecast]:
+        """The forecasts in the order of the job. Raises what `predict_batch` raises for it."""
+        answer: asyncio.Future[list[SeriesForecast]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((job, answer))
+        if self._work is None or self._work.done():
+            self._work = asyncio.create_task(self._run())
+        return await answer
+
+    async def _run(self) -> None:
+        while self._waiting:
+            taken = self._take()
+            outcomes = await run_in_threadpool(predict_together, [job for job, _ in taken])
+            for (_, answer), outcome in zip(taken, outcomes, strict=True):
+                if answer.cancelled():
+                    continue
+                if isinstance(outcome, Exception):
+                    answer.set_exception(outcome)
+                else:
+                    answer.set_result(outcome)
+
+    def _take(self) -> list[tuple[Job, asyncio.Future[list[SeriesForecast]]]]:
+        """The first in line, and those right behind it that can be computed with it."""
+        first, series, count = self._waiting[0][0], 0, 0
+        for job, _ in self._waiting:
+            series += len(job.series)
+            if count and (series > MOST_SERIES or not job.joins(first)):
+                break
+            count += 1
+        taken, self._waiting = self._waiting[:count], self._waiting[count:]
+        return taken
+
+
+def predict_together(jobs: Sequence[Job]) -> list[Outcome]:
+    """The outcome of every job, in order; what is wrong with one concerns no other."""
+    if len(jobs) == 1:
+        return [_alone(jobs[0])]
+    features = {key: row for job in jobs for key, row in job.features.items()}
+    together = Job(jobs[0].snapshot, features, [one for job in jobs for one in job.series], jobs[0].metric)
+    found = _alone(together)
+    if isinstance(found, Exception):
+        return [_alone(job) for job in jobs]
+    answers = iter(found)
+    return [[next(answers) for _ in job.series] for job in jobs]
+
+
+def _alone(job: Job) -> Outcome:
+    try:
+        return predict_batch(job.snapshot, job.features, job.series, job.metric)
+    except Exception as error:  # noqa: BLE001 - raised again where the request waits
+        return error
