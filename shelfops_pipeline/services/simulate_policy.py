@@ -37,6 +37,7 @@ def run_simulate_policy(trial: "Trial", seeds: int, workers: int, out: Path | No
 def _replayed(trial: "Trial", seeds: tuple[int, ...], workers: int) -> "list[Account]":
     from shelfops_pipeline.replenishment.simulation.replay import replay
 
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # a core for each retailer: their models are small
     found: dict[int, list[Account]] = {}
     with step_progress(f"simulate-policy, {len(seeds)} retailers") as board:
         if workers == 1:
@@ -44,7 +45,6 @@ def _replayed(trial: "Trial", seeds: tuple[int, ...], workers: int) -> "list[Acc
                 board.say(f"retailer {k} of {len(seeds)}")
                 found[seed] = replay(seed, trial, progress=board.say)
         else:
-            os.environ.setdefault("OMP_NUM_THREADS", "1")  # a core for each process, not all for all
             context = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(workers, mp_context=context) as pool:
                 running = {pool.submit(replay, seed, trial): seed for seed in seeds}
