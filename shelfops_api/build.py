@@ -33,7 +33,7 @@ def build_services(settings: ApiSettings) -> Services:
         limiter=limiter,
         metrics=measures,
         alerts=AlertHub(settings, warehouse, measures),
-        answers=Answers(MemoryCache(round(settings.api_cache_mb * 1e6)), _shared_cache(settings)),
+        answers=Answers(MemoryCache(round(settings.api_cache_mb * 1e6)), _shared_cache(settings), measures.answers),
         batcher=Batcher(),
         streams=BoundedSemaphore(settings.api_max_streams),
     )

@@ -85,6 +85,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 async def _running(*work: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
     """Do `work` beside the block, and end it with the block."""
     tasks = [asyncio.create_task(each) for each in work]
+    for task in tasks:
+        task.add_done_callback(_note_defect)
     try:
         yield
     finally:
@@ -92,6 +94,12 @@ async def _running(*work: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.get_running_loop().shutdown_default_executor()  # their threads may still hold connections
+
+
+def _note_defect(task: "asyncio.Task[Any]") -> None:
+    """Nobody waits for what runs in the background, so its defects are told here."""
+    if not task.cancelled() and task.exception() is not None:
+        log.error("background_work_ended", work=task.get_coro().__qualname__, exc_info=task.exception())
 
 
 def create_app(settings: ApiSettings | None = None) -> FastAPI:

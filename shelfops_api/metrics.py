@@ -25,7 +25,7 @@ class Metrics:
             "shelfops_api_request_seconds", "Time to the end of the answer", ("route",), buckets=_SECONDS, registry=own
         )
         self.refused: Final = Counter("shelfops_api_refused", "Callers turned away, by code", ("code",), registry=own)
-        self.cache: Final = Counter("shelfops_api_cache", "Look-ups", ("cache", "outcome"), registry=own)
+        self.answers: Final = Counter("shelfops_api_answers", "Stored answers by origin", ("origin",), registry=own)
         self.sockets: Final = Gauge("shelfops_api_websocket_clients", "Open alert streams", registry=own)
         self.slow_sockets: Final = Counter("shelfops_api_websocket_dropped", "Streams closed as too slow", registry=own)
         self.champion: Final = Gauge(

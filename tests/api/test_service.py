@@ -147,3 +147,14 @@ def test_settings_mean_what_they_mean_in_the_pipeline(monkeypatch: pytest.Monkey
         assert (ours.root, ours.models) == (theirs.root, theirs.models)
         assert (ours.dataset, ours.metric, ours.database_url) == (theirs.dataset, theirs.metric, theirs.database_url)
     assert "u:p" not in repr(ours)
+
+
+def test_metrics_say_what_serves_and_where_answers_were_found(api: httpx.Client) -> None:
+    for _ in range(2):
+        assert api.get("/v1/forecasts/S0/milk").status_code == 200
+    lines = dict(line.rsplit(" ", 1) for line in api.get("/metrics").text.splitlines() if line[0] != "#")
+    assert float(lines['shelfops_api_answers_total{origin="memory"}']) >= 1
+    assert float(lines['shelfops_api_answers_total{origin="warehouse"}']) >= 1
+    assert lines['shelfops_champion_info{cold_start="v1",release="v2+v1",version="v2"}'] == "1.0"
+    assert 0 <= float(lines["shelfops_forecasts_age_seconds"]) < 3600
+    assert lines['shelfops_up{service="warehouse"}'] == "1.0"
