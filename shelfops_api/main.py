@@ -99,7 +99,7 @@ async def _running(*work: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
 def _note_defect(task: "asyncio.Task[Any]") -> None:
     """Nobody waits for what runs in the background, so its defects are told here."""
     if not task.cancelled() and task.exception() is not None:
-        log.error("background_work_ended", work=task.get_coro().__qualname__, exc_info=task.exception())
+        log.error("background_work_ended", exc_info=task.exception())
 
 
 def create_app(settings: ApiSettings | None = None) -> FastAPI:
