@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
 from schemathesis import Case, GenerationMode
 from sqlalchemy import Engine
 
@@ -28,11 +30,20 @@ def own_api(retailer: Retailer, warehouse: Engine, warehouse_url_of_test: str) -
 def statuses(api: httpx.Client, examples: int) -> Counter[int]:
     """How often each status came back, over every operation of the document; fails at the first 5xx."""
     found: Counter[int] = Counter()
-    schema = schemathesis.openapi.from_dict(api.get("/openapi.json").json())
-    for result in schema.get_all_operations():
+    for result in schemathesis.openapi.from_dict(_open(api.get("/openapi.json").json())).get_all_operations():
         for mode in MODES:
-            _ask(api, result.ok().as_strategy(generation_mode=mode), examples, found)
+            with suppress(Unsatisfiable):  # a route that takes nothing cannot be asked wrongly
+                _ask(api, result.ok().as_strategy(generation_mode=mode), examples, found)
     return found
+
+
+def _open(spec: dict[str, Any]) -> dict[str, Any]:
+    """The document without its door, where nearly everything made up would end."""
+    del spec["components"]["securitySchemes"]
+    for operations in spec["paths"].values():
+        for operation in operations.values():
+            operation.pop("security", None)
+    return spec
 
 
 def _ask(api: httpx.Client, strategy: Any, examples: int, found: Counter[int]) -> None:
