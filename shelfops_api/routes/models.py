@@ -66,7 +66,7 @@ class Models(Told):
     models: list[Model]
 
 
-@router.get("", responses=documented(Code.REGISTRY_DAMAGED))
+@router.get("", responses=documented(Code.INVALID_REQUEST, Code.REGISTRY_DAMAGED))
 def list_models(settings: SettingsDep, tier: Tier | None = None, status: Status | None = None) -> Models:
     """The versions that match; those that serve are of status `champion`, one per tier."""
     return Models(

@@ -245,3 +245,9 @@ def test_every_model_has_an_example_that_holds(kind: type[BaseModel]) -> None:
     for example in examples:
         kind.model_validate(example, extra="forbid")
     assert examples
+
+
+def test_no_route_is_documented_with_errors_that_it_never_gives(door: Door) -> None:
+    known = door.client.get("/openapi.json").json()["components"]["schemas"]
+    assert "Problem" in known
+    assert not {"HTTPValidationError", "ValidationError"} & set(known)
