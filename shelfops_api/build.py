@@ -27,7 +27,7 @@ def build_services(settings: ApiSettings) -> Services:
     return Services(
         settings=settings,
         warehouse=warehouse,
-        champion=Champion(settings.models, warehouse.last_seen_published),
+        champion=Champion(settings.models, settings.retailer, warehouse.last_seen_published),
         keys=keys,
         auth=Authenticator(settings, keys, limiter, measures),
         limiter=limiter,

@@ -48,8 +48,8 @@ class Champion:
     champion.json before all of them are written.
     """
 
-    def __init__(self, models: Path, published_at: Callable[[str], datetime | None]) -> None:
-        self._models, self._published_at = models, published_at
+    def __init__(self, models: Path, retailer: str, published_at: Callable[[str], datetime | None]) -> None:
+        self._models, self._retailer, self._published_at = models, retailer, published_at
         self._snapshot: Snapshot | None = None
         self._seen: tuple[int, int, int] | None = None
         self._refused: tuple[int, int, int] | None = None
@@ -91,6 +91,7 @@ class Champion:
             return self._note_new_rows()
         try:
             pointer = ChampionPointer.model_validate_json((self._models / CHAMPION).read_bytes())
+            self._check_retailer(pointer)
             published_at = self._published_at(pointer.release)
             if self._snapshot is not None and published_at is None:
                 return self._note_new_rows()
@@ -101,6 +102,12 @@ class Champion:
         self._snapshot, self._seen, self._refused = snapshot, stamp, None
         log.info("champion_loaded", release=snapshot.release, dataset=pointer.dataset)
         return True
+
+    def _check_retailer(self, pointer: ChampionPointer) -> None:
+        """Alerts and orders are read by the retailer's name, forecasts by the champion's: they must be of one."""
+        if pointer.dataset != self._retailer:
+            wanted = f"the champion is of {pointer.dataset}, this service of {self._retailer}"
+            raise BundleError(f"{wanted}: set SHELFOPS_RETAILER_NAME={pointer.dataset} if they are the same")
 
     def _note_new_rows(self) -> bool:
         """The release that serves may have been published anew: the models stay, what was cached does not."""

@@ -18,6 +18,10 @@ class ApiSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SHELFOPS_", env_ignore_empty=True, frozen=True)
 
     dataset: str = Field("simulated", description="Adapter name, or the path of a mapping YAML")
+    retailer_name: str | None = Field(
+        None,
+        description="Name of the data set in the warehouse, where it is not the file name of the mapping: its `name`",
+    )
     home: Path | None = Field(None, description="Where the models live; default .shelfops/<dataset>")
     database_url: SecretStr | None = Field(
         None, description="PostgreSQL warehouse; unset: the embedded server of home, if one is running"
@@ -81,12 +85,12 @@ class ApiSettings(BaseSettings):
     @property
     def root(self) -> Path:
         """SHELFOPS_HOME as an absolute path."""
-        return (self.home or Path(".shelfops") / self.retailer).absolute()
+        return (self.home or Path(".shelfops") / Path(self.dataset).stem).absolute()
 
     @property
     def retailer(self) -> str:
         """The name under which the warehouse has this retailer's rows."""
-        return Path(self.dataset).stem
+        return self.retailer_name or Path(self.dataset).stem
 
     @property
     def models(self) -> Path:

@@ -13,6 +13,8 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from shelfops_pipeline.data.mapping import load_mapping
+from shelfops_pipeline.data.sources import is_mapping
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.services.supervisor import Service
 from shelfops_pipeline.settings import Settings
@@ -65,6 +67,7 @@ class Stack:
             **self.dagster,
             "SHELFOPS_DATABASE_URL": self.url,
             "SHELFOPS_REDIS_URL": self.redis_url,
+            "SHELFOPS_RETAILER_NAME": retailer_name(self.settings),
             "SHELFOPS_MLFLOW_TRACKING_URI": self.settings.mlflow_tracking_uri or f"http://{HOST}:{self.ports.mlflow}",
             "PYTHONUNBUFFERED": "1",
         }
@@ -154,6 +157,13 @@ class Stack:
         server = {"socket": str(self.code_socket), "location_name": LOCATION}
         file.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
         return file
+
+
+def retailer_name(settings: Settings) -> str:
+    """The name of the data set in the warehouse. The API reads no mappings; it has to be told."""
+    if is_mapping(settings.dataset):
+        return load_mapping(Path(settings.dataset)).name
+    return settings.dataset
 
 
 def settings_environment(settings: Settings) -> dict[str, str]:

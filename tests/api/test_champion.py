@@ -20,6 +20,7 @@ from shelfops_pipeline.models.bundle import sha256
 from tests.api.support import (
     CHALLENGER,
     CHAMPION,
+    DATASET,
     PUBLISHED,
     Retailer,
     api_settings,
@@ -85,7 +86,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_bundle_that_cannot_be_used_leaves_the_old_one_serving(models_copy: Path, damage: str) -> None:
-    champion = Champion(models_copy, published_at=lambda release: PUBLISHED)
+    champion = Champion(models_copy, DATASET, published_at=lambda release: PUBLISHED)
     assert champion.refresh()
     before = champion.snapshot
     harm, reason = DAMAGE[damage]
@@ -105,7 +106,7 @@ def release_of(champion: Champion) -> str | None:
 
 
 def test_a_damaged_pointer_leaves_the_old_one_serving(models_copy: Path) -> None:
-    champion = Champion(models_copy, published_at=lambda release: PUBLISHED)
+    champion = Champion(models_copy, DATASET, published_at=lambda release: PUBLISHED)
     champion.refresh()
     for text in ("", "{", '{"version": "v3"}'):
         (models_copy / "champion.json").write_text(text)
@@ -118,8 +119,17 @@ def test_a_damaged_pointer_leaves_the_old_one_serving(models_copy: Path) -> None
     assert release_of(champion) == "v3+v1"
 
 
+def test_the_champion_of_another_retailer_is_refused_with_the_remedy(
+    models_copy: Path,
+) -> None:
+    champion = Champion(models_copy, "another_shop", published_at=lambda release: PUBLISHED)
+    with capture_logs() as logs:
+        assert not champion.refresh()
+    assert f"SHELFOPS_RETAILER_NAME={DATASET}" in logs[0]["reason"]
+
+
 def test_a_pointer_that_did_not_change_is_not_loaded_again(models_copy: Path) -> None:
-    champion = Champion(models_copy, published_at=lambda release: PUBLISHED)
+    champion = Champion(models_copy, DATASET, published_at=lambda release: PUBLISHED)
     assert [champion.refresh() for _ in range(3)] == [True, False, False]
 
 

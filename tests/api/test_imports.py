@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.api.support import DATASET
+
 ROOT = Path(__file__).parents[2]
 PIPELINE, API = "shelfops_pipeline", "shelfops_api"
 
@@ -116,7 +118,7 @@ import shelfops_api.main
 from shelfops_api.champion import Champion
 from shelfops_api.snapshot import blank_state
 from shelfops_pipeline.inference.predict import predict_demand
-champion = Champion(Path({str(retailer.models)!r}), published_at=lambda release: None)
+champion = Champion(Path({str(retailer.models)!r}), {DATASET!r}, published_at=lambda release: None)
 assert champion.refresh()
 for model in champion.snapshot.models.values():
     assert predict_demand(model, blank_state(model.spec)).mean.shape == (1, model.spec.horizon)

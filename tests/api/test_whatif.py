@@ -13,14 +13,14 @@ from shelfops_api.whatif import covered, predict_batch
 from shelfops_pipeline.contracts.columns import Metric
 from shelfops_pipeline.errors import BundleError
 from shelfops_pipeline.store.records import OnlineFeatures
-from tests.api.support import CHAMPION, COLD, HORIZON, PUBLISHED, Retailer
+from tests.api.support import CHAMPION, COLD, DATASET, HORIZON, PUBLISHED, Retailer
 
 A, B, C = (SeriesRequest(store_id="s", item_id=name) for name in "abc")
 
 
 @pytest.fixture(scope="module")
 def snapshot(retailer: Retailer) -> Snapshot:
-    champion = Champion(retailer.models, published_at=lambda release: PUBLISHED)
+    champion = Champion(retailer.models, DATASET, published_at=lambda release: PUBLISHED)
     champion.refresh()
     assert champion.snapshot is not None
     return champion.snapshot
