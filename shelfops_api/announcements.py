@@ -48,6 +48,8 @@ async def _listen(channel: PubSub, announced: Callable[[], None]) -> NoReturn:
         if message is None:
             await channel.ping()  # shows a connection that died silently
             continue
+        if message["type"] == "pong":
+            continue
         try:
             release = ReleaseMessage.model_validate_json(message["data"])
         except ValidationError:
