@@ -113,6 +113,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         summary="Demand forecasts of one retailer, and what-ifs on the model that made them",
         responses=errors.documented(errors.Code.INTERNAL_ERROR),
         lifespan=_lifespan,
+        generate_unique_id_function=lambda route: route.name,  # short names in generated clients
     )
     app.state.services = services
     errors.install(app)
