@@ -90,13 +90,13 @@ def test_a_client_generated_from_the_openapi_document_works(api: httpx.Client, g
         return importlib.import_module(f"{generated.__name__}.api.{name}")
 
     models = importlib.import_module(f"{generated.__name__}.models")
-    client = generated.Client(base_url=str(api.base_url))
-    assert operation("champion.champion").sync(client=client).release == "v2+v1"
-    forecast = operation("forecasts.get_forecast").sync("S0", "milk", client=client)
-    assert forecast.to_dict() == api.get("/v1/forecasts/S0/milk").json()
-    page = operation("forecasts.list_forecasts").sync(client=client, store_id=["S1"], limit=3)
-    assert (len(page.series), page.series[0].store_id) == (3, "S1")
-    request = models.PredictRequest(series=[models.SeriesRequest(store_id="S1", item_id="milk")])
-    assert operation("predict.predict").sync(client=client, body=request).series[0].item_id == "milk"
-    problem = operation("forecasts.get_forecast").sync("S0", "chocolate", client=client)
-    assert problem.code == "unknown_series"
+    with generated.Client(base_url=str(api.base_url)) as client:
+        assert operation("champion.champion").sync(client=client).release == "v2+v1"
+        forecast = operation("forecasts.get_forecast").sync("S0", "milk", client=client)
+        assert forecast.to_dict() == api.get("/v1/forecasts/S0/milk").json()
+        page = operation("forecasts.list_forecasts").sync(client=client, store_id=["S1"], limit=3)
+        assert (len(page.series), page.series[0].store_id) == (3, "S1")
+        request = models.PredictRequest(series=[models.SeriesRequest(store_id="S1", item_id="milk")])
+        assert operation("predict.predict").sync(client=client, body=request).series[0].item_id == "milk"
+        problem = operation("forecasts.get_forecast").sync("S0", "chocolate", client=client)
+        assert problem.code == "unknown_series"
