@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from tests.api.support import CHAMPION, Retailer, api_settings, publish, served
 
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
-_FEW, _MANY = 3, 120
+_FEW, _MANY = 3, 150
 
 
 @pytest.fixture
