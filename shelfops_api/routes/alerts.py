@@ -38,8 +38,9 @@ _ALERT: Final[dict[str, Any]] = {
     "kind": "stockout_risk",
     "severity": "high",
     "status": "open",
-    "message": "Sold out by Thursday with a probability of 62 %",
-    "details": {"stockout_probability": 0.62},
+    "message": "35 on hand and 0 on order: out of stock before a delivery with probability 58 % (by 07 Jan more likely"
+    " than not); order 48 on 05 Jan",
+    "details": {"on_hand": 35.0, "on_order": 0.0, "order_quantity": 48.0, "stockout_probability": 0.58},
     "release": "v2+v1",
     "raised_at": "2026-01-05T03:20:11Z",
     "updated_at": "2026-01-05T03:20:11Z",

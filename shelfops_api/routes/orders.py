@@ -43,7 +43,7 @@ _LINE: Final[dict[str, Any]] = {
     "proposed_quantity": 48.0,
     "unit_cost": 1.2,
     "delivery_date": "2026-01-08",
-    "reason": "below_reorder_point",
+    "reason": "case_pack",
 }
 _ORDER: Final[dict[str, Any]] = {
     "order_id": "9b1d20aa41c74f6f8a0e",

@@ -47,7 +47,7 @@ def _short(row: Row) -> str:
     gone = row["stockout_date"]
     by = "" if gone is pd.NaT else f" (by {gone:%d %b} more likely than not)"
     if not row[QUANTITY] > 0:
-        todo = "nothing more can be ordered on the supplier's terms"
+        todo = "no order would pay on the supplier's terms and within its shelf life"
     else:
         todo = f"order {row[QUANTITY]:.0f} on {row[ORDER_DATE]:%d %b}"
     return f"{_held(row)}: out of stock before a delivery with probability {_share(row)}{by}; {todo}"
