@@ -16,7 +16,7 @@ demo: $(SET_UP) ## Simulate a retailer, run the whole graph, show the result
 
 .PHONY: test
 test: $(SET_UP) ## Run the tests, but not the long-running proofs
-	$(BIN)/python -m pytest -m "not soak" -n auto --maxprocesses 4
+	$(BIN)/python -m pytest -m "not soak" -n auto --maxprocesses 4 --durations=20
 
 .PHONY: soak
 soak: $(SET_UP) ## Run the long-running proofs; writes docs/soak.md

@@ -32,6 +32,8 @@ _TOGETHER: Final = {
     **{f"tests/domain/{room}": "fitted" for room in ("evaluation", "explain", "inference", "lifecycle", "models")},
 }
 """Directories whose files share fixtures that take a while to make: they run in one process."""
+_FIRST: Final = ("fitted", "tests/stack", "tests/test_benchmarks.py", "tests/defs", "tests/domain/tuning", "tests/api")
+"""What takes longest begins first, so that no process waits long for the last one."""
 _APART: Final = ("tests/defs/test_automation.py", "tests/defs/test_sensors.py")
 """These have retailers of their own."""
 
@@ -41,6 +43,21 @@ _numbers = itertools.count()
 _TEMPLATE = "shelfops_template"
 
 
+def _scope(nodeid: str) -> str:
+    file = nodeid.split("::")[0]
+    return file if file in _APART else _TOGETHER.get(str(Path(file).parent), file)
+
+
+def _rank(item: pytest.Item) -> int:
+    return next((n for n, prefix in enumerate(_FIRST) if _scope(item.nodeid).startswith(prefix)), len(_FIRST))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The order in which directories are shared out (`-n`)."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=_rank)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Share out whole files, or whole directories where they share costly fixtures (`-n`)."""
@@ -48,9 +65,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByFixtures(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.split("::")[0]
-            return file if file in _APART else _TOGETHER.get(str(Path(file).parent), file)
+            return _scope(nodeid)
 
+    config.option.loadscopereorder = False  # by number of tests: a few long ones would come last
     return ByFixtures(config, log)
 
 

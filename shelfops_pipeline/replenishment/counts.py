@@ -49,8 +49,6 @@ def quantile(level: Doubles, mean: Doubles, variance: Doubles) -> Doubles:
 
 def _shape(mean: Doubles, variance: Doubles) -> tuple[Doubles, Doubles]:
     """(size, probability of success) of the negative binomial distribution; (1, 1) where there is no demand."""
-    some = mean > 0
-    safe = np.where(some, mean, 1.0)
-    excess = np.where(some, np.maximum(variance - mean, _LEAST_EXCESS * safe), 0.0)
-    size = np.divide(safe**2, excess, out=np.ones(np.broadcast(mean, variance).shape), where=some)
-    return size, safe / (safe + excess)
+    safe = np.where(mean > 0, mean, 1.0)
+    excess = np.where(mean > 0, np.maximum((variance - mean) / safe, _LEAST_EXCESS), 1.0)  # as a share of the mean
+    return safe / excess, 1 / (1 + excess)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from shelfops_pipeline.contracts.access import Scope
 from shelfops_pipeline.errors import ShelfOpsError
@@ -45,7 +45,9 @@ def show(settings: Settings) -> None:
         records = list_keys(engine, _retailer(settings))
     if not records:
         raise ShelfOpsError("no key was issued yet; issue one with `shelfops keys issue NAME --scope read`")
-    table = Table("id", "name", "scopes", "status", "issued", "by", "last used", header_style="bold")
+    table = Table(
+        Column("id", no_wrap=True), "name", "scopes", "status", "issued", "by", "last used", header_style="bold"
+    )
     for record in records:
         cells = (record.name, " ".join(record.scopes), _status(record), _day(record.created_at), record.created_by)
         table.add_row(record.key_id, *map(escape, cells), _hour(record.last_used_at))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from shelfops_pipeline.contracts.replenishment import OrderAction, OrderStatus
 from shelfops_pipeline.errors import ShelfOpsError
@@ -28,7 +28,9 @@ def list_orders(settings: Settings, status: OrderStatus | None, supplier: str | 
         )
     if not found:
         raise ShelfOpsError("no such order; orders are proposed with every forecast: `shelfops up`, job `refresh`")
-    table = Table("order", "supplier", "for", "status", "lines", "units", "cost", header_style="bold")
+    table = Table(
+        Column("order", no_wrap=True), "supplier", "for", "status", "lines", "units", "cost", header_style="bold"
+    )
     for order in found:
         told = f"{order.status}{', edited' if order.edited and order.status == OrderStatus.PROPOSED else ''}"
         sums = (str(order.line_count), f"{order.units:,.0f}", _money(order.cost))

@@ -13,12 +13,12 @@ from shelfops_api.snapshot import Snapshot
 from shelfops_api.whatif import predict_batch
 from shelfops_pipeline.contracts.columns import Metric
 from shelfops_pipeline.store.records import OnlineFeatures
-from tests.api.support import PUBLISHED, SHORT_HISTORY, Retailer
+from tests.api.support import DATASET, PUBLISHED, SHORT_HISTORY, Retailer
 
 
 @pytest.fixture(scope="module")
 def snapshot(retailer: Retailer) -> Snapshot:
-    champion = Champion(retailer.models, published_at=lambda release: PUBLISHED)
+    champion = Champion(retailer.models, DATASET, published_at=lambda release: PUBLISHED)
     champion.refresh()
     assert champion.snapshot is not None
     return champion.snapshot

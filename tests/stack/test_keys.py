@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from shelfops_pipeline import cli
 from shelfops_pipeline.contracts.access import ApiKey, Scope
+from shelfops_pipeline.services.console import console
 from shelfops_pipeline.store.api_keys import list_keys
 
 Run = Callable[..., tuple[int, str, str]]
@@ -22,7 +23,7 @@ def run(
     values = {"HOME": str(tmp_path), "DATABASE_URL": warehouse_url_of_test, "USER": "boss", "DATASET": "", "DATA": ""}
     for name, value in values.items():
         monkeypatch.setenv(f"SHELFOPS_{name}", value)
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(console, "width", 200)
 
     def call(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["shelfops", "keys", *arguments])

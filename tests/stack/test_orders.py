@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from shelfops_pipeline.cli import app
 from shelfops_pipeline.errors import ShelfOpsError
+from shelfops_pipeline.services.console import console
 from shelfops_pipeline.store.engine import url_string
 from shelfops_pipeline.store.item_flags import flag_events
 from shelfops_pipeline.store.orders import list_orders
@@ -21,7 +22,7 @@ Shell = Callable[..., str]
 
 
 @pytest.fixture
-def shell(warehouse: Engine, tmp_path: Path) -> Iterator[Shell]:
+def shell(warehouse: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     """Runs a command on a warehouse in which two suppliers have an order proposed."""
     lines = {
         "store_id": ["s1", "s1", "s2"],
@@ -33,9 +34,10 @@ def shell(warehouse: Engine, tmp_path: Path) -> Iterator[Shell]:
         "reason": ["case_pack"] * 3,
     }
     propose_orders(warehouse, "simulated", "v1", lines, today=DAY)
+    monkeypatch.setattr(console, "width", 200)
     before = dict(os.environ)
     os.environ |= {"SHELFOPS_DATABASE_URL": url_string(warehouse.url), "SHELFOPS_HOME": str(tmp_path / "home")}
-    os.environ |= {"SHELFOPS_USER": "ann", "COLUMNS": "200"}
+    os.environ |= {"SHELFOPS_USER": "ann"}
 
     def run(*arguments: str) -> str:
         result = CliRunner().invoke(app, arguments)
