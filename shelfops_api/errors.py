@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketState
 
+from shelfops_api.headers import security_headers
 from shelfops_api.warehouse import WarehouseUnavailable
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.store.alerts import AlertStateError, UnknownAlertError
@@ -26,6 +27,8 @@ from shelfops_pipeline.store.orders import OrderStateError, UnknownOrderError
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 MEDIA_TYPE: Final = "application/problem+json"
 _RETRY_SECONDS: Final = "5"
+MOST_FAULTS: Final = 100
+"""Named in one answer: a body of 1 MB can have a hundred thousand."""
 
 log = structlog.get_logger(__name__)
 
@@ -150,7 +153,7 @@ class Problem(HTTPException):
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             headers = {"Retry-After": _RETRY_SECONDS, **(headers or {})}
         super().__init__(status, detail, headers)
-        self.code, self.errors = code, list(errors)
+        self.code, self.errors = code, list(errors[:MOST_FAULTS])
 
 
 def problem_response(request: HTTPConnection, error: HTTPException) -> JSONResponse:
@@ -166,7 +169,7 @@ def problem_response(request: HTTPConnection, error: HTTPException) -> JSONRespo
         title=title,
         status=error.status_code,
         detail=error.detail,
-        instance=request.url.path,
+        instance=request.scope["path"],  # not `url`, which cannot be made of every query
         code=code,
         request_id=request_id,
         errors=faults,
@@ -184,7 +187,7 @@ def pointer(parts: Iterable[object]) -> str:
 
 def _invalid(error: RequestValidationError) -> Problem:
     faults = []
-    for e in error.errors():
+    for e in error.errors()[:MOST_FAULTS]:
         where, *path = e["loc"]
         unreadable = e["type"] == "json_invalid"
         detail = f"{e['msg']}: {e['ctx']['error']} at character {path[0]}" if unreadable else e["msg"]
@@ -227,8 +230,9 @@ async def _on_warehouse(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_defect(request: Request, error: Exception) -> JSONResponse:
     """A defect of ours. The server logs the traceback, since it is raised again after this answer."""
-    detail = "The error was logged under this request id"
-    return problem_response(request, Problem(Code.INTERNAL_ERROR, detail))
+    response = problem_response(request, Problem(Code.INTERNAL_ERROR, "The error was logged under this request id"))
+    response.raw_headers += security_headers(request.scope["path"])  # this answer is given outside of our middleware
+    return response
 
 
 def install(app: FastAPI) -> None:

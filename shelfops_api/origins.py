@@ -25,7 +25,10 @@ def is_this_machine(host: str) -> bool:
 
 def is_named_as_this_machine(connection: HTTPConnection) -> bool:
     """Did the caller mean this machine? A page whose name was made to point here (DNS rebinding) says another host."""
-    named = urlsplit(f"//{connection.headers.get('host', '')}").hostname
+    try:
+        named = urlsplit(f"//{connection.headers.get('host', '')}").hostname
+    except ValueError:  # such as "[": no browser says that, and it names nobody
+        return False
     return named is None or is_this_machine(named)
 
 
@@ -34,4 +37,7 @@ def is_foreign(connection: HTTPConnection, allowed: frozenset[str]) -> bool:
     origin = connection.headers.get("origin")
     if origin is None or origin in allowed:
         return False
-    return urlsplit(origin).netloc != connection.headers.get("host")
+    try:
+        return urlsplit(origin).netloc != connection.headers.get("host")
+    except ValueError:
+        return True

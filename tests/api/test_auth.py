@@ -219,6 +219,8 @@ def test_development_is_open_to_this_machine_only(tmp_path: Path) -> None:
         foreign = client.post("/v1/predict", headers={"Origin": "http://evil.example"}, json={})
         check_problem(client, foreign, 403, "origin_refused")
         assert client.get(PATH, headers=bearer("nonsense")).status_code == 401
+        check_problem(client, client.get(PATH, headers={"Host": "["}), 401, "unauthenticated")
+        check_problem(client, client.get(PATH, headers={"Origin": "http://["}), 403, "origin_refused")
 
 
 def test_auth_that_is_switched_off_is_off_for_everybody(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfops_api.body import MAX_DEPTH, is_deeper_than
-from shelfops_api.errors import Problem
+from shelfops_api.errors import MOST_FAULTS, Problem
 from shelfops_api.limits import WINDOW_SECONDS, Allowance, RateLimiter
 from shelfops_pipeline.contracts.access import Scope
 from tests.api.doors import Door, opened_door
@@ -230,6 +231,22 @@ def test_depth_is_counted_as_a_parser_would(value: Any, ascii_only: bool) -> Non
     depth = depth_of(value)
     assert not is_deeper_than(depth, text)
     assert depth == 0 or is_deeper_than(depth - 1, text)
+
+
+UNENDED = b'"' + b'\\"' * 450_000
+
+
+@pytest.mark.parametrize("end", [UNENDED, UNENDED + b"\\", b'""' * 450_000, b"[]" * 450_000])
+def test_no_text_keeps_the_service_busy_with_its_depth(end: bytes) -> None:
+    began = time.perf_counter()
+    assert not is_deeper_than(MAX_DEPTH, b"[]" * (MAX_DEPTH + 1) + end)
+    assert time.perf_counter() - began < 1
+
+
+def test_of_very_many_faults_a_hundred_are_named(door: Door) -> None:
+    wish = {"scopes": ["read"], **{f"f{i}": i for i in range(1000)}}
+    answer = door.ask("POST", "/v1/tokens", Scope.READ, json=wish)
+    assert len(check_problem(door.client, answer, 422, "invalid_request")["errors"]) == MOST_FAULTS
 
 
 def test_pages_of_listed_origins_may_read_answers_and_others_may_not(tmp_path: Path) -> None:
