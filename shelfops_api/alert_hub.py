@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 import structlog
 from pydantic import BaseModel, ValidationError
@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
+from shelfops_api.announcements import heard
 from shelfops_api.errors import Code, Problem
 from shelfops_api.metrics import Metrics
 from shelfops_api.settings import ApiSettings
@@ -77,6 +78,7 @@ class AlertHub:
         self._per_client: Counter[str] = Counter()
         self._known: dict[str, datetime] | None = None
         self._snapshot: tuple[float, str] | None = None
+        self._passed_on = 0
         self._reading = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -105,12 +107,14 @@ class AlertHub:
         """The alerts as they are now; of many who ask at once only one has to read them."""
         async with self._reading:
             if self._snapshot is None or time.monotonic() - self._snapshot[0] > _SNAPSHOT_SECONDS:
-                began = time.monotonic()
+                began, passed_on = time.monotonic(), self._passed_on
                 alerts = await asyncio.to_thread(self._unresolved)
                 if self._known is None:
                     self._known = {alert.alert_id: alert.updated_at for alert in alerts}
                 told = [alert_message(AlertEvent.UPDATED, alert) for alert in alerts]
                 text = Snapshot(at=datetime.now(UTC), complete=len(alerts) < MOST_SHOWN, alerts=told).model_dump_json()
+                if self._passed_on != passed_on:
+                    return text  # what was passed on meanwhile may be missing: it waits in our queue, in no later one
                 self._snapshot = (began, text)
             return self._snapshot[1]
 
@@ -155,15 +159,9 @@ class AlertHub:
                 await asyncio.sleep(min(wait, self._settings.api_alert_poll_seconds))
             wait = min(2 * wait, _LONGEST_WAIT)
 
-    async def _listen(self, channel: PubSub) -> NoReturn:
-        while True:
-            message: dict[str, Any] | None = await channel.get_message(
-                ignore_subscribe_messages=True, timeout=_PING_SECONDS
-            )
-            if message is None:
-                await channel.ping()  # shows a connection that died silently
-                continue
-            if message["type"] == "pong" or not self._watchers:
+    async def _listen(self, channel: PubSub) -> None:
+        async for message in heard(channel, _PING_SECONDS):
+            if not self._watchers:
                 continue
             try:
                 self._pass_on(AlertMessage.model_validate_json(message["data"]))
@@ -200,7 +198,7 @@ class AlertHub:
 
     def _pass_on(self, message: AlertMessage) -> None:
         """To every watcher, once: what is known already is not news."""
-        self._snapshot = None
+        self._snapshot, self._passed_on = None, self._passed_on + 1
         if self._known is not None:
             if self._known.get(message.alert_id) == message.updated_at:
                 return

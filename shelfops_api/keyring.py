@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final, NoReturn
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InternalError, ProgrammingError, SQLAlchemyError
 
 from shelfops_api.settings import ApiSettings
 from shelfops_api.warehouse import Warehouse, WarehouseUnavailable
@@ -40,8 +40,9 @@ class KeyRing:
         """Read the keys every so often, for as long as the service runs."""
         while True:
             await self._read()
-            if self._used:
-                await asyncio.to_thread(self._note_use)
+            if self._used and self._may_note_use:
+                used, self._used = self._used, set()
+                await asyncio.to_thread(self._note_use, used)
             await asyncio.sleep(self._every)
 
     async def get(self, key_id: str) -> KeyRecord | None:
@@ -59,7 +60,7 @@ class KeyRing:
         now = datetime.now(UTC)
         if record is None or (record.expires_at is not None and record.expires_at <= now):
             return None
-        if record.last_used_at is None or now - record.last_used_at > USE_NOTED_EVERY:
+        if self._may_note_use and (record.last_used_at is None or now - record.last_used_at > USE_NOTED_EVERY):
             self._used.add(key_id)
         return record
 
@@ -85,13 +86,10 @@ class KeyRing:
     def _fetch(self) -> list[KeyRecord]:
         return list_keys(self._warehouse.engine(), self._retailer, only_valid=True)
 
-    def _note_use(self) -> None:
-        """Best effort: the keys work as well where the API's role may not write this down."""
-        used, self._used = self._used, set()
-        if not self._may_note_use:
-            return
+    def _note_use(self, used: set[str]) -> None:
+        """Best effort: the keys work as well where the API's role may not write this down, and is not tried again."""
         try:
             note_use(self._warehouse.engine(), used)
         except (ShelfOpsError, SQLAlchemyError) as error:
-            self._may_note_use = False
+            self._may_note_use = not isinstance(error, ProgrammingError | InternalError)  # no right to, or read-only
             log.warning("use_of_api_keys_not_noted", reason=str(getattr(error, "orig", None) or error))

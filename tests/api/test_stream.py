@@ -12,19 +12,22 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis.exceptions import RedisError
 from sqlalchemy import Engine
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from shelfops_api import announcements
 from shelfops_api.alert_hub import QUEUE_LENGTH, AlertHub, Watcher
 from shelfops_api.routes.stream import FRAMES_PER_MINUTE, LONGEST_FRAME
+from shelfops_api.settings import ApiSettings
 from shelfops_pipeline.contracts.access import Scope
 from shelfops_pipeline.contracts.messages import AlertMessage, alerts_channel
 from shelfops_pipeline.store.alert_sync import sync_alerts
 from shelfops_pipeline.store.alerts import alert_message, list_alerts, resolve
 from shelfops_pipeline.store.api_keys import revoke_key
 from shelfops_pipeline.store.bus import announce
-from shelfops_pipeline.store.replenishment_records import Alert
+from shelfops_pipeline.store.replenishment_records import Alert, StockAlert
 from tests.api.doors import Door, bearer, opened_door
 from tests.api.support import DATASET
 from tests.redis_server import RedisServer
@@ -210,6 +213,46 @@ def test_a_watcher_that_does_not_read_is_dropped_and_the_others_are_not(door: Do
         quick.messages.get_nowait()
     assert slow.too_slow.is_set()
     assert not quick.too_slow.is_set()
+
+
+def test_who_comes_after_an_event_is_not_shown_what_was_read_before_it(door: Door) -> None:
+    hub = AlertHub(door.settings, None, None)  # type: ignore[arg-type] - neither is touched
+    (message,) = find(door.engine, "milk")
+    reads = 0
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+
+        def read() -> list[StockAlert]:
+            nonlocal reads
+            reads += 1
+            if reads == 1:  # the event comes while the alerts, which do not know of it yet, are on their way
+                asyncio.run_coroutine_threadsafe(happens(), loop).result()
+            return []
+
+        async def happens() -> None:
+            hub._pass_on(message)
+
+        hub._unresolved = read  # type: ignore[method-assign]
+        await hub.snapshot()
+        await hub.snapshot()
+
+    asyncio.run(run())
+    assert reads == 2
+
+
+def test_a_redis_that_does_not_answer_is_left() -> None:
+    class Silent:
+        async def get_message(self, **_: object) -> None:
+            return None
+
+        async def ping(self) -> None:
+            return None
+
+    hub = AlertHub(ApiSettings(), None, None)  # type: ignore[arg-type] - neither is touched
+    for listening in (hub._listen(Silent()), announcements._listen(Silent(), list)):  # type: ignore[arg-type]
+        with pytest.raises(RedisError, match="did not answer"):
+            asyncio.run(asyncio.wait_for(listening, 5))
 
 
 async def misbehaves(door: Door, *frames: str | bytes) -> int | None:
