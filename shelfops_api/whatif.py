@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 import numpy as np
 
 from shelfops_api.errors import Code, Fault, Problem, pointer
-from shelfops_api.schemas import ForecastPeriod, SeriesForecast, SeriesRequest
+from shelfops_api.schemas import SeriesForecast, SeriesRequest
 from shelfops_api.snapshot import Snapshot
 from shelfops_pipeline.contracts.columns import FORECAST_COLUMNS, Metric
 from shelfops_pipeline.inference.predict import Forecast, ServedModel, predict_demand
@@ -28,7 +29,7 @@ class _Group:
     state: SeriesState
     at: list[int]
 
-    @property
+    @cached_property
     def horizons(self) -> dict[date, int]:
         """Date -> horizon, 1..H."""
         return {day: h for h, day in enumerate(self.state.target_dates.tolist(), start=1)}
@@ -52,7 +53,7 @@ def predict_batch(
         raise Problem(Code(first.code), f"{first.pointer}: {first.detail}", faults)
     answers: dict[int, SeriesForecast] = {}
     for group in groups:
-        forecast = predict_demand(group.model, group.state, metric)
+        forecast = predict_demand(group.model, group.state, metric, others=False)
         answers |= dict(zip(group.at, _answers(snapshot.release, group, forecast, batch), strict=True))
     return [answers[i] for i in range(len(batch))]
 
@@ -117,14 +118,16 @@ def _answers(
     for r, i in enumerate(group.at):
         series = batch[i]
         wanted = set(series.dates or days)
-        yield SeriesForecast(
-            store_id=series.store_id,
-            item_id=series.item_id,
-            release=release,
-            model_version=group.model.version,
-            forecast=[
-                ForecastPeriod(**dict(zip(PERIOD_COLUMNS, (day, *values), strict=True)))
-                for day, values in zip(days, rows[r], strict=True)
-                if day in wanted
-            ],
+        yield SeriesForecast.model_validate(  # at once: a call per period would take several times as long
+            {
+                "store_id": series.store_id,
+                "item_id": series.item_id,
+                "release": release,
+                "model_version": group.model.version,
+                "forecast": [
+                    dict(zip(PERIOD_COLUMNS, (day, *values), strict=True))
+                    for day, values in zip(days, rows[r], strict=True)
+                    if day in wanted
+                ],
+            }
         )

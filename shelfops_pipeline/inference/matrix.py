@@ -1,5 +1,8 @@
 """The model matrix: from the state at the origin and the known future to one row per (series, target period)."""
 
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +16,20 @@ Floats = NDArray[np.float32]
 
 _LONG_CLOSURE = 3  # periods; a shop that was shut for longer than a weekend reopens to other demand than it closed on
 _PRICE_CHANGE = 0.01  # average prices of a day move by less without anybody's doing
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What both models are told of the target periods of one state: computed once for a prediction."""
+
+    base: Floats
+    """[S, H] see `base_level`."""
+    around: dict[str, Floats]
+    """See `target_features`."""
+
+    @classmethod
+    def of(cls, spec: TierSpec, state: SeriesState) -> Self:
+        return cls(base_level(spec, state), target_features(spec, state))
 
 
 def season_position(spec: TierSpec, dates: NDArray[np.datetime64]) -> NDArray[np.intp]:
@@ -53,9 +70,10 @@ def _by_promo(spec: TierSpec, state: SeriesState, table: Floats) -> Floats:
     return np.where(promo, table[:, position, 1], table[:, position, 0])
 
 
-def model_matrix(spec: TierSpec, state: SeriesState) -> Floats:
-    """[S, H, F] the model matrix, columns as in `feature_names(spec)`."""
-    columns = _lookups(spec, state) | target_features(spec, state)
+def model_matrix(spec: TierSpec, state: SeriesState, targets: Targets | None = None) -> Floats:
+    """[S, H, F] the model matrix, columns as in `feature_names(spec)`; `targets` are the state's, if at hand."""
+    targets = targets or Targets.of(spec, state)
+    columns = _lookups(spec, state) | targets.around | {"base": targets.base}
     names = feature_names(spec)
     out = np.empty((state.n_series, spec.horizon, len(names)), dtype=np.float32)
     for j, name in enumerate(names):
@@ -76,7 +94,6 @@ def _lookups(spec: TierSpec, state: SeriesState) -> dict[str, Floats]:
         name: _by_promo(spec, state, state.seasonal_promo[:, i]) for i, name in enumerate(layout.seasonal_promo)
     }
     columns |= {name: state.by_horizon[:, i] for i, name in enumerate(layout.by_horizon)}
-    columns["base"] = base_level(spec, state)
     return columns
 
 

@@ -1,6 +1,6 @@
 """`predict_demand()`: the one inference function behind the graph, the command line and the API."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -14,7 +14,7 @@ from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.inference import calibration as cal
 from shelfops_pipeline.inference.backends import Backend, NativeBackend
 from shelfops_pipeline.inference.calibration import Calibration
-from shelfops_pipeline.inference.matrix import base_level, model_matrix
+from shelfops_pipeline.inference.matrix import Targets, model_matrix
 from shelfops_pipeline.inference.sequence import Scales, decoder_inputs, demand_from_output, static_inputs
 from shelfops_pipeline.inference.state import Layout, SeriesState
 
@@ -41,19 +41,20 @@ class Members:
 
     def _block(self, state: SeriesState, names: Sequence[str]) -> dict[str, Floats]:
         one = {"xgboost": self._boosted, "lstm": self._recurrent}
-        return {name: np.where(state.closed(), 0, one[name](state)) for name in names}
+        closed, targets = state.closed(), Targets.of(self.spec, state)
+        return {name: np.where(closed, 0, one[name](state, targets)) for name in names}
 
-    def _boosted(self, state: SeriesState) -> Floats:
-        rows = model_matrix(self.spec, state)
+    def _boosted(self, state: SeriesState, targets: Targets) -> Floats:
+        rows = model_matrix(self.spec, state, targets)
         margin = self.backend.xgboost(rows.reshape(-1, rows.shape[2])).reshape(rows.shape[:2])
         if self.transform == "log":
-            margin = np.expm1(np.maximum(margin + base_level(self.spec, state), 0))
+            margin = np.expm1(np.maximum(margin + targets.base, 0))
         return np.maximum(margin, 0)
 
-    def _recurrent(self, state: SeriesState) -> Floats:
-        decoder = decoder_inputs(self.spec, state, self.transform, self.channel_scales)
+    def _recurrent(self, state: SeriesState, targets: Targets) -> Floats:
+        decoder = decoder_inputs(self.spec, state, self.transform, self.channel_scales, targets)
         output = self.backend.lstm(state.encoder, decoder, static_inputs(self.spec, state))
-        return demand_from_output(self.spec, state, self.transform, output)
+        return demand_from_output(self.spec, state, self.transform, output, targets.base)
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Forecast:
     point: Floats
     """[S, H] optimal for the declared metric."""
     points: dict[Metric, Floats]
-    """[S, H] optimal for each metric, so that each is scored on what it asks for."""
+    """[S, H] optimal for each metric that was asked for: for all, so that each is scored on what it asks for."""
     quantiles: Floats
     """[S, H, 5] at contracts.columns.QUANTILES."""
     members: dict[str, Floats]
@@ -133,24 +134,33 @@ class Forecast:
         )
 
 
-def predict_demand(model: ServedModel, state: SeriesState, metric: Metric = Metric.MAE) -> Forecast:
-    """Forecast every series and period of the state.
+def predict_demand(
+    model: ServedModel, state: SeriesState, metric: Metric = Metric.MAE, *, others: bool = True
+) -> Forecast:
+    """Forecast every series and period of the state; without `others`, points are of `metric` only.
 
     Raises ValueError when the state was made for another layout than the model's.
     """
     check_layout(model.spec, state)
     members = model.members.predict(state)
-    return calibrated(model.calibration, state, members, metric)
+    return calibrated(model.calibration, state, members, metric, tuple(Metric) if others else (metric,))
 
 
-def calibrated(calibration: Calibration, state: SeriesState, members: dict[str, Floats], metric: Metric) -> Forecast:
-    """The calibrated forecast from the members' expected demand."""
+def calibrated(
+    calibration: Calibration,
+    state: SeriesState,
+    members: dict[str, Floats],
+    metric: Metric,
+    metrics: Collection[Metric] = tuple(Metric),
+) -> Forecast:
+    """The calibrated forecast from the members' expected demand; `metric` is one of `metrics`, which have points."""
     parts = []
     for i in range(0, state.n_series, _BLOCK):
         rows = slice(i, i + _BLOCK)
-        parts.append(_calibrated_block(calibration, state.take(rows), {k: v[rows] for k, v in members.items()}))
+        some = {k: v[rows] for k, v in members.items()}
+        parts.append(_calibrated_block(calibration, state.take(rows), some, metrics))
     means, quantiles, points = zip(*parts, strict=True)
-    by_metric = {m: np.concatenate([p[m] for p in points]) for m in Metric}
+    by_metric = {m: np.concatenate([p[m] for p in points]) for m in metrics}
     return Forecast(
         dates=state.target_dates,
         mean=np.concatenate(means),
@@ -162,14 +172,14 @@ def calibrated(calibration: Calibration, state: SeriesState, members: dict[str, 
 
 
 def _calibrated_block(
-    calibration: Calibration, state: SeriesState, members: dict[str, Floats]
+    calibration: Calibration, state: SeriesState, members: dict[str, Floats], metrics: Collection[Metric]
 ) -> tuple[Floats, Floats, dict[Metric, Floats]]:
     classes = cal.demand_class(state)
     open_ = ~state.closed()
     members = calibration.reconciled(members, state.shift)
     mean = calibration.mean(calibration.blend(members, classes), classes) * open_
     levels = calibration.levels(mean, classes, cal.whole_units(state, calibration.integer)) * open_[..., None]
-    return mean, cal.published(levels), {m: cal.point(levels, mean, m) for m in Metric}
+    return mean, cal.published(levels), {m: cal.point(levels, mean, m) for m in metrics}
 
 
 def check_layout(spec: TierSpec, state: SeriesState) -> None:

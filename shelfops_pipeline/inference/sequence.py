@@ -9,7 +9,7 @@ from shelfops_pipeline.contracts.bundle import Transform
 from shelfops_pipeline.contracts.columns import HOLIDAY, OPEN, PRICE
 from shelfops_pipeline.contracts.features import Feature, feature_list
 from shelfops_pipeline.contracts.spec import TierSpec
-from shelfops_pipeline.inference.matrix import base_level, season_position, target_features
+from shelfops_pipeline.inference.matrix import Targets, base_level, season_position
 from shelfops_pipeline.inference.state import SeriesState
 
 Floats = NDArray[np.float32]
@@ -47,11 +47,14 @@ def _bounded_targets(spec: TierSpec) -> tuple[Feature, ...]:
     )
 
 
-def decoder_inputs(spec: TierSpec, state: SeriesState, transform: Transform, scales: Scales) -> Floats:
+def decoder_inputs(
+    spec: TierSpec, state: SeriesState, transform: Transform, scales: Scales, targets: Targets | None = None
+) -> Floats:
     """[S, H, decoder_width] calendar, levels relative to the series' own scale, standardised channels, and what the
-    model matrix says of the target period, each on 0..1."""
+    model matrix says of the target period, each on 0..1; `targets` are the state's, if at hand."""
+    targets = targets or Targets.of(spec, state)
     position = season_position(spec, state.target_dates)
-    parts = [*_calendar(spec, state), _relative(base_level(spec, state), state, transform)]
+    parts = [*_calendar(spec, state), _relative(targets.base, state, transform)]
     parts += [
         _relative(
             state.seasonal[:, state.layout.seasonal.index(f"seasonal_mean_{w}")][:, position],
@@ -64,8 +67,7 @@ def decoder_inputs(spec: TierSpec, state: SeriesState, transform: Transform, sca
         parts.append(_relative(state.by_horizon[:, state.layout.by_horizon.index("last_year_week")], state, transform))
     prices = state.scalar("price_mean")
     parts += [channel_input(name, state.channel(name), prices, scales)[:, -spec.horizon :] for name in spec.channels]
-    around = target_features(spec, state)
-    parts += [_unit(feature, around[feature.name]) for feature in _bounded_targets(spec)]
+    parts += [_unit(feature, targets.around[feature.name]) for feature in _bounded_targets(spec)]
     shape = (state.n_series, spec.horizon)
     return np.stack([np.broadcast_to(p, shape) for p in parts], axis=2).astype(np.float32)
 
@@ -100,15 +102,19 @@ def static_inputs(spec: TierSpec, state: SeriesState) -> NDArray[np.int32]:
     return (np.where(np.isfinite(codes), codes, -1) + 1).astype(np.int32)
 
 
-def demand_from_output(spec: TierSpec, state: SeriesState, transform: Transform, output: Floats) -> Floats:
+def demand_from_output(
+    spec: TierSpec, state: SeriesState, transform: Transform, output: Floats, base: Floats | None = None
+) -> Floats:
     """[S, H] expected demand from the network's output: a deviation from the base in the series' own scale."""
-    return demand_from_reference(*reference(spec, state, transform), transform, output)
+    return demand_from_reference(*reference(spec, state, transform, base), transform, output)
 
 
-def reference(spec: TierSpec, state: SeriesState, transform: Transform) -> tuple[Floats, Floats]:
+def reference(
+    spec: TierSpec, state: SeriesState, transform: Transform, base: Floats | None = None
+) -> tuple[Floats, Floats]:
     """([S, H] reference, [S, 1] spread): what the output is relative to. log: base and the series' spread, both
     log1p(units); count: a positive level in units, and 1."""
-    base = base_level(spec, state)
+    base = base_level(spec, state) if base is None else base
     if transform == "log":
         return base, state.scalar("spread")[:, None]
     level = np.maximum(state.scalar("fallback_level"), 0)[:, None]

@@ -99,8 +99,13 @@ def test_quantiles_of_whole_units_are_whole_and_rise(panel: Panel) -> None:
 @pytest.mark.parametrize("metric", list(Metric))
 def test_the_point_column_is_that_of_the_metric_asked_for(panel: Panel, metric: Metric) -> None:
     spec = spec_for(panel, Tier.PRODUCTION, H)
-    forecast = predict_demand(model(spec, integer=False), at_end(panel, spec, "log"), metric)
+    state = at_end(panel, spec, "log")
+    forecast = predict_demand(model(spec, integer=False), state, metric)
     np.testing.assert_array_equal(forecast.point, forecast.points[metric])
+    alone = columns(predict_demand(model(spec, integer=False), state, metric, others=False))
+    assert columns(forecast).keys() - alone.keys() == {f"point.{other}" for other in Metric if other is not metric}
+    for name, values in alone.items():
+        np.testing.assert_array_equal(values, columns(forecast)[name])
     if metric is Metric.MAE:
         np.testing.assert_array_equal(forecast.point, forecast.quantiles[..., 2])
 
