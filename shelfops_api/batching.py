@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
 
 from shelfops_api.schemas import SeriesForecast, SeriesRequest
 from shelfops_api.snapshot import Snapshot
@@ -42,6 +42,7 @@ class Batcher:
     def __init__(self) -> None:
         self._waiting: list[tuple[Job, asyncio.Future[list[SeriesForecast]]]] = []
         self._work: asyncio.Task[None] | None = None
+        self._thread = CapacityLimiter(1)  # of its own: those of the routes may all wait for the warehouse
 
     async def predict(self, job: Job) -> list[SeriesForecast]:
         """The forecasts in the order of the job. Raises what `predict_batch` raises for it."""
@@ -54,7 +55,11 @@ class Batcher:
     async def _run(self) -> None:
         while self._waiting:
             taken = self._take()
-            outcomes = await run_in_threadpool(predict_together, [job for job, _ in taken])
+            jobs, outcomes = [job for job, _ in taken], list[Outcome]()
+            try:
+                outcomes = await to_thread.run_sync(predict_together, jobs, limiter=self._thread)
+            except Exception as error:  # noqa: BLE001 - such as no thread: who waits must not wait for ever
+                outcomes = [error] * len(taken)
             for (_, answer), outcome in zip(taken, outcomes, strict=True):
                 if answer.cancelled():
                     continue

@@ -1,5 +1,6 @@
 """Forecasts of many series: a page from the caches, or a stream straight from the warehouse."""
 
+import hashlib
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack
@@ -49,8 +50,8 @@ def page(services: Services, snapshot: Snapshot, wanted: Wanted, cursor: Cursor 
 
 
 def page_key(wanted: Wanted, limit: int) -> tuple[str, ...]:
-    """What the page is cached under: the whole question."""
-    return ("page", repr(wanted), str(limit))
+    """What the page is cached under: the whole question, in few bytes, since it may name hundreds of ids."""
+    return ("page", hashlib.blake2b(repr(wanted).encode(), digest_size=16).hexdigest(), str(limit))
 
 
 async def stream(

@@ -125,6 +125,9 @@ class Champion:
             state = (self._models / CHAMPION).stat()
         except FileNotFoundError:
             return None
+        except OSError as error:  # a file system that is away comes back: the old one serves until then
+            log.warning("champion_not_looked_at", reason=f"{type(error).__name__}: {error}")
+            return None
         return state.st_ino, state.st_mtime_ns, state.st_size
 
     def _refuse(self, stamp: tuple[int, int, int], error: Exception) -> None:

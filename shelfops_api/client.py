@@ -118,8 +118,8 @@ class Client:
                 answer.read()
                 raise _problem(answer)
             try:
-                for line in answer.iter_lines():
-                    if line.startswith('{"complete"'):
+                for line in _lines(answer):
+                    if line.startswith(b'{"complete"'):
                         return
                     yield SeriesForecast.model_validate_json(line)
             except httpx.RemoteProtocolError as error:
@@ -139,6 +139,14 @@ class Client:
         if answer.is_error:
             raise _problem(answer)
         return answer.content
+
+
+def _lines(answer: httpx.Response) -> Iterator[bytes]:
+    """What ends with a line feed. (`iter_lines` ends lines also at U+2028 and the like, which an id may have.)"""
+    rest = b""
+    for part in answer.iter_bytes():
+        *lines, rest = (rest + part).split(b"\n")
+        yield from lines
 
 
 def _given(params: dict[str, Any]) -> dict[str, Any]:

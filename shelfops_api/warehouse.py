@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from shelfops_api.settings import ApiSettings
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.store.embedded import running_url
-from shelfops_pipeline.store.engine import open_engine
+from shelfops_pipeline.store.engine import open_engine, warehouse_url
 from shelfops_pipeline.store.forecasts import published_at
 
 APPLICATION: Final = "shelfops-api"
@@ -30,9 +30,14 @@ class WarehouseState(StrEnum):
 
 
 class Warehouse:
-    """One connection pool, shared by all requests. Safe to use from several threads."""
+    """One connection pool, shared by all requests. Safe to use from several threads.
+
+    Raises ShelfOpsError for a URL that is none: that would not change by itself.
+    """
 
     def __init__(self, settings: ApiSettings) -> None:
+        if settings.database_url is not None:
+            warehouse_url(settings.database_url.get_secret_value())
         self._settings = settings
         self._lock = threading.Lock()
         self._engine: Engine | None = None

@@ -24,7 +24,7 @@ function askForKey(why) {
     dialog.addEventListener(
       "close",
       () => {
-        sessionStorage.setItem(KEPT, byId("key-input").value.trim());
+        sessionStorage.setItem(KEPT, byId("key-input").value.replace(/[^\x21-\x7e]/g, "")); // no key has others, and no header takes them
         byId("key-input").value = "";
         asking = null;
         resolve();
@@ -48,6 +48,7 @@ async function send(method, path, body) {
   } catch {
     throw new ApiError("The service does not answer. Is it running?", 0, "unreachable");
   }
+  if (answer.status === 401 && key() !== used) return send(method, path, body); // another request got one meanwhile
   if (answer.status === 401) {
     await askForKey(
       used

@@ -23,7 +23,7 @@ async function start() {
   startAlerts(open);
   startOrders(open);
   loadTotals();
-  startSeries(champion).catch(() => {}); // without suggestions an id can still be typed
+  startSeries((store, item) => openSeries(champion, store, item)).catch(() => {}); // without suggestions an id can still be typed
   await tellFacts(facts);
   setInterval(watch, LOOK_AGAIN);
 }

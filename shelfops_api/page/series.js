@@ -11,13 +11,13 @@ const DAYS_BACK = 91;
 const WEEKS_BACK = 52;
 let asked = 0;
 
-/** Fill the search box with what there is, and show a series when one is asked for. */
-export function startSeries(champion) {
+/** Fill the search box with what there is; `open` shows the series that is asked for. */
+export function startSeries(open) {
   const form = byId("search");
   const store = byId("store");
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    openSeries(champion, store.value.trim(), byId("item").value.trim());
+    open(store.value.trim(), byId("item").value.trim());
   });
   store.addEventListener("change", () => offerItems(store.value.trim()));
   show(byId("series-body"), empty("Choose a store and an item, or open one from an alert or an order."));

@@ -5,6 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
+from shelfops_api import batching
 from shelfops_api.batching import Batcher, Job
 from shelfops_api.champion import Champion
 from shelfops_api.errors import Problem
@@ -29,6 +30,22 @@ def job(retailer: Retailer, snapshot: Snapshot, row: int, metric: Metric = Metri
     payload = np.frombuffer(retailer.states[version].pack()[row], "<f4")
     series = SeriesRequest.model_validate({"store_id": "s", "item_id": str(row), **more})
     return Job(snapshot, {series.key: OnlineFeatures(version, retailer.panel.last_observed, payload)}, [series], metric)
+
+
+def test_who_waits_is_told_that_nothing_was_computed(
+    retailer: Retailer, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(jobs: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(batching, "predict_together", fail)
+
+    async def ask() -> list[list[SeriesForecast] | BaseException]:
+        batcher = Batcher()
+        asked = (batcher.predict(job(retailer, snapshot, row)) for row in (0, 3))
+        return await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 5)
+
+    assert [type(answer) for answer in asyncio.run(ask())] == [RuntimeError, RuntimeError]
 
 
 def means(series: list[SeriesForecast]) -> list[float]:

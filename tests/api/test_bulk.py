@@ -12,8 +12,10 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
+from shelfops_api.bulk import page_key
 from shelfops_api.schemas import ForecastPage
 from shelfops_pipeline.contracts.columns import FORECAST_COLUMNS
+from shelfops_pipeline.store.forecasts import Wanted
 from tests.api.support import CHALLENGER, HORIZON, Retailer, api_settings, check_problem, promote, served, until
 
 NDJSON, CSV = {"Accept": "application/x-ndjson"}, {"Accept": "text/csv"}
@@ -118,6 +120,13 @@ def test_the_form_is_chosen_by_accept(api: httpx.Client, accept: str, form: str)
     answer = api.get("/v1/forecasts?store_id=none", headers={"Accept": accept})
     assert answer.headers["content-type"].split(";")[0] == form
     assert "Accept" in answer.headers["vary"]
+
+
+def test_a_question_that_names_many_ids_takes_little_memory_as_a_key() -> None:
+    questions = [Wanted(item_ids=tuple(f"{end}{i:0199}" for i in range(200))) for end in "ab"]
+    keys = [page_key(wanted, 100) for wanted in (*questions, questions[0])]
+    assert sum(map(len, keys[0])) < 50
+    assert keys[0] == keys[2] != keys[1]
 
 
 def test_what_cannot_be_asked_for(api: httpx.Client) -> None:

@@ -133,6 +133,20 @@ def test_a_pointer_that_did_not_change_is_not_loaded_again(models_copy: Path) ->
     assert [champion.refresh() for _ in range(3)] == [True, False, False]
 
 
+def test_a_file_system_that_is_away_leaves_the_old_one_serving(models_copy: Path) -> None:
+    champion = Champion(models_copy, DATASET, published_at=lambda release: PUBLISHED)
+    assert champion.refresh()
+    away = models_copy.with_name("away")
+    models_copy.rename(away)
+    models_copy.touch()  # not a directory: what is in it cannot even be looked for
+    assert not champion.refresh()
+    assert release_of(champion) == "v2+v1"
+    models_copy.unlink()
+    away.rename(models_copy)
+    promote(models_copy, CHALLENGER)
+    assert champion.refresh()
+
+
 def test_a_bundle_is_tried_again_once_it_may_have_been_repaired(models_copy: Path, published_url: str) -> None:
     with served(api_settings(models_copy.parent, published_url)) as api:
         whole = (models_copy / CHALLENGER / LSTM_ONNX).read_bytes()

@@ -69,6 +69,14 @@ def test_what_changes_nothing_is_asked_again_where_nobody_answers() -> None:
         assert time.monotonic() - began > once + 0.05
 
 
+def test_an_id_may_hold_what_ends_lines_elsewhere(client: Client, retailer: Retailer) -> None:
+    known = client.forecast("S0", "milk").model_copy(update={"item_id": "a\u2028b\x85c"})
+    lines = (known.model_dump_json() + '\n{"complete":true}\n').encode()
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, content=lines))
+    with Client("http://test", transport=transport) as reader:
+        assert list(reader.stream_forecasts()) == [known]
+
+
 @pytest.fixture
 def generated(api: httpx.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     document, package = tmp_path / "openapi.json", tmp_path / "generated_shelfops"

@@ -1,6 +1,7 @@
 """Around the routes: probes, ids, logs, limits, documentation."""
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,13 @@ def test_unknown_paths_and_methods_are_problems_too(api: httpx.Client) -> None:
     ):
         assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
         assert errors.ProblemBody.model_validate_json(answer.content).code == code
+
+
+def test_a_problem_is_told_whatever_the_query_is_made_of(api: httpx.Client) -> None:
+    with socket.create_connection((api.base_url.host, api.base_url.port or 80), timeout=5) as raw:
+        raw.sendall(b"GET /nowhere?\xff HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: raw.recv(65536), b""))
+    assert answer.startswith((b"HTTP/1.1 404", b"HTTP/1.1 400")), answer  # 400: by the server, for an invalid address
 
 
 @pytest.mark.parametrize("declared", [True, False])

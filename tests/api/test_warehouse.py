@@ -7,7 +7,9 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
+from shelfops_api.main import create_app
 from shelfops_api.warehouse import Warehouse, WarehouseState, WarehouseUnavailable
+from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.store.embedded import embedded_postgres, is_running
 from shelfops_pipeline.store.engine import open_engine
 from shelfops_pipeline.store.migrate import migrate
@@ -30,6 +32,11 @@ def test_a_warehouse_that_does_not_answer(retailer: Retailer, url: str | None) -
     with served(api_settings(retailer.models.parent, url)) as api:
         check_away(api)
     assert not is_running(retailer.models.parent)
+
+
+def test_a_url_that_is_none_is_refused_at_the_start(retailer: Retailer) -> None:
+    with pytest.raises(ShelfOpsError, match="is PostgreSQL"):
+        create_app(api_settings(retailer.models.parent, "mysql://root:secret@db/shop"))
 
 
 def test_a_database_that_was_never_migrated(retailer: Retailer, postgres_url: str) -> None:
