@@ -39,6 +39,7 @@ def fit_lstm(
     steps = -(-len(windows.target) // recipe.batch_size)
     schedule = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps * recipe.epochs, alpha=0.05)
     optimizer = keras.optimizers.Adam(schedule, clipnorm=1.0)
+    optimizer.build(network.trainable_variables)  # made while a step is traced, its variables have it traced again
     network.compile(optimizer=optimizer, loss=_loss(transform), jit_compile=False)  # XLA compiles longer than we train
     inputs = {"encoder": windows.encoder, "decoder": windows.decoder, "static": windows.static}
     network.fit(inputs, windows.target, batch_size=recipe.batch_size, epochs=recipe.epochs, shuffle=True, verbose=0)
