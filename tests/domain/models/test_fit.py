@@ -58,3 +58,13 @@ def test_the_count_objective_predicts_units_and_the_log_objective_a_deviation(
 def test_rounds_come_from_the_recipe_alone(trained_log: Trained) -> None:
     booster = trained_log.members.backend.booster  # type: ignore[attr-defined]
     assert booster.num_boosted_rounds() == trained_log.recipe.xgboost.rounds
+
+
+def test_one_member_predicts_the_same_alone_as_beside_the_other(trained_log: Trained, retailer_panel: Panel) -> None:
+    members = trained_log.members
+    state = origin_state(retailer_panel, members, retailer_panel.n_observed - 1)
+    both = members.predict(state)
+    for name in both:
+        alone = members.predict(state, (name,))
+        assert list(alone) == [name]
+        np.testing.assert_array_equal(alone[name], both[name])

@@ -33,7 +33,14 @@ def plan(shop: Panel, one_thread: None) -> TrainingPlan:
 @pytest.fixture(scope="session")
 def task(shop: Panel, plan: TrainingPlan) -> TuningTask:
     """The cold-start tier's."""
-    return plan_tuning(shop, plan)[0][Tier.COLD_START]
+    return cold_start_task(shop, plan)
+
+
+def cold_start_task(panel: Panel, plan: TrainingPlan) -> TuningTask:
+    """As planned, with fewer trees than anybody is served."""
+    task = plan_tuning(panel, plan)[0][Tier.COLD_START]
+    fewer = task.recipe.xgboost.model_copy(update={"trees_per_round": 1, "max_bin": 64})
+    return replace(task, recipe=task.recipe.model_copy(update={"xgboost": fewer}))
 
 
 def with_demand_after(panel: Panel, origin: int, factor: float) -> Panel:

@@ -5,9 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.errors import NotEnoughHistoryError
-from shelfops_pipeline.models.bundle import Trained
 from shelfops_pipeline.models.fit import fit_members
 from shelfops_pipeline.models.serve import origin_state
 from shelfops_pipeline.tuning.score import fold_loss, member_loss, prepare_folds, relative
@@ -59,16 +57,6 @@ def test_the_member_that_is_scored_is_the_one_that_a_training_fits(task: TuningT
     for name, forecast in members.predict(state).items():
         fold = prepare_folds(task, name)[0]  # type: ignore[arg-type]
         assert fold_loss(fold, recipe, name) == member_loss(actual, forecast, recipe.transform), name  # type: ignore[arg-type]
-
-
-def test_one_member_predicts_the_same_alone_as_beside_the_other(trained_log: Trained, retailer_panel: Panel) -> None:
-    members = trained_log.members
-    state = origin_state(retailer_panel, members, retailer_panel.n_observed - 1)
-    both = members.predict(state)
-    for name in both:
-        alone = members.predict(state, (name,))
-        assert list(alone) == [name]
-        np.testing.assert_array_equal(alone[name], both[name])
 
 
 def test_other_parameters_give_another_loss(task: TuningTask) -> None:

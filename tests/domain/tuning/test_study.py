@@ -11,14 +11,13 @@ from filelock import FileLock
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.lifecycle.training import TrainingPlan
 from shelfops_pipeline.tuning.space import default_fields
 from shelfops_pipeline.tuning.study import Budget, Found, study_name, tune_member
-from shelfops_pipeline.tuning.task import TuningTask, plan_tuning
-from tests.domain.tuning.conftest import with_demand_after
+from shelfops_pipeline.tuning.task import TuningTask
+from tests.domain.tuning.conftest import cold_start_task, with_demand_after
 
 LONG = 3600.0
 SECONDS = "seconds"
@@ -126,7 +125,7 @@ def test_demand_after_the_cut_off_changes_no_trial(
 ) -> None:
     other = with_demand_after(shop, plan.origins[0], 3.0)
     assert not np.array_equal(other.demand, shop.demand, equal_nan=True)
-    changed = plan_tuning(other, plan)[0][Tier.COLD_START]
+    changed = cold_start_task(other, plan)
     assert study_name(changed, "xgboost") == study_name(task, "xgboost")
     assert outcomes(search(changed, tmp_path, 3)) == outcomes(sixteen)[:3]
 
@@ -134,7 +133,7 @@ def test_demand_after_the_cut_off_changes_no_trial(
 def test_demand_before_the_cut_off_makes_another_study_with_other_scores(
     shop: Panel, plan: TrainingPlan, task: TuningTask, tmp_path: Path, sixteen: Found
 ) -> None:
-    changed = plan_tuning(with_demand_after(shop, plan.origins[0] - 1, 3.0), plan)[0][Tier.COLD_START]
+    changed = cold_start_task(with_demand_after(shop, plan.origins[0] - 1, 3.0), plan)
     assert study_name(changed, "xgboost") != study_name(task, "xgboost")
     assert search(changed, tmp_path, 1).trials[0]["losses"] != sixteen.trials[0]["losses"]
 
@@ -166,7 +165,8 @@ def test_a_damaged_journal_is_told_and_fresh_begins_anew(task: TuningTask, tmp_p
 
 
 def test_the_lstm_is_searched_in_its_own_space(task: TuningTask, tmp_path: Path) -> None:
-    found = tune_member(task, "lstm", tmp_path, Budget(LONG, 2))
+    one_fold = replace(task, origins=task.origins[-1:])
+    found = tune_member(one_fold, "lstm", tmp_path, Budget(LONG, 2))
     assert set(found.result.defaults) == {"learning_rate", "epochs", "units"}
     assert found.trials[0]["score"] == 1
     assert found.trials[1]["fields"] != found.trials[0]["fields"]
