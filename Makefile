@@ -14,9 +14,16 @@ help: ## Show this list
 demo: $(SET_UP) ## Simulate a retailer, run the whole graph, show the result
 	$(BIN)/shelfops demo
 
+TESTS = $(BIN)/python -m pytest -m "not soak" -n auto --maxprocesses 4 --durations=20
+
 .PHONY: test
 test: $(SET_UP) ## Run the tests, but not the long-running proofs
-	$(BIN)/python -m pytest -m "not soak" -n auto --maxprocesses 4 --durations=20
+	$(TESTS)
+
+.PHONY: coverage
+coverage: $(SET_UP) ## The same, and how many lines of the domain and the API they ran, room by room
+	$(TESTS) --cov --cov-report= --cov-fail-under=0
+	$(BIN)/python scripts/coverage_by_room.py
 
 .PHONY: soak
 soak: $(SET_UP) ## Run the long-running proofs; writes docs/soak.md
@@ -55,7 +62,7 @@ lock: $(SET_UP) ## Pin the versions of pyproject.toml's extras in requirements*.
 
 .PHONY: clean
 clean: ## Remove .venv, caches and build outputs; data and models (.shelfops) stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov build dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(SET_UP): requirements-dev.txt pyproject.toml

@@ -2,7 +2,6 @@
 
 import ast
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
@@ -137,28 +136,6 @@ def test_every_command_explains_itself(words: tuple[str, ...]) -> None:
 
 def documents() -> list[Path]:
     return [path for path in repository_files() if path.suffix == ".md"]
-
-
-def test_every_command_in_the_documents_exists() -> None:
-    unknown = []
-    for path in documents():
-        blocks = re.findall(r"```(?:sh|bash|console)?\n(.*?)```", path.read_text(), flags=re.DOTALL)
-        quoted = re.findall(r"`(shelfops [^`\n]+)`", path.read_text())
-        lines = [line.removeprefix("$ ") for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-        for line in [line for line in (*lines, *quoted) if line.startswith("shelfops ")]:
-            unknown += [f"{path.name}: {line}: {what}" for what in unknown_words(line)]
-    assert unknown == []
-
-
-def unknown_words(line: str) -> list[str]:
-    """Options and commands of a command line that do not exist."""
-    words = shlex.split(line, comments=True)[1:]
-    path = next((tuple(words[:n]) for n in (2, 1) if tuple(words[:n]) in COMMANDS), None)
-    options = {word.split("=")[0] for word in words if word.startswith("--")} - {"--help", "--debug"}
-    if path is None:
-        return [words[0]] if not words[0].startswith("--") else []
-    known = {option for parameter in COMMANDS[path].params for option in (*parameter.opts, *parameter.secondary_opts)}
-    return sorted(options - known)
 
 
 def test_every_link_in_the_documents_leads_somewhere() -> None:

@@ -48,7 +48,7 @@ def call(tmp_path: Path, data: Path, capfd: pytest.CaptureFixture[str], monkeypa
 
 
 def test_a_search_leaves_a_result_and_a_tracked_run_and_goes_on_when_repeated(call: Call, tmp_path: Path) -> None:
-    code, out, err = call("tune", "--trials", "2", "--tier", TIER)
+    code, out, err = call("tune", "--trials", "2", "--minutes", "30", "--tier", TIER)
     assert code == 0, err
     assert "2 (2 new" in out
     result = read_tuning(tmp_path / "home" / "tuning")[TIER]
