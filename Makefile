@@ -29,6 +29,10 @@ coverage: $(SET_UP) ## The same, and how many lines of the domain and the API th
 soak: $(SET_UP) ## Run the long-running proofs; writes docs/soak.md
 	$(BIN)/python scripts/soak.py
 
+.PHONY: stack
+stack: $(SET_UP) ## Run the services of a server as processes here, the weekly retrain on them, and stop them
+	$(BIN)/python scripts/stack.py
+
 .PHONY: lint
 lint: $(SET_UP) ## Check style, formatting and types
 	$(BIN)/ruff check .

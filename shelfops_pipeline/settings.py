@@ -35,6 +35,9 @@ class Settings(BaseSettings):
         description="Age at which resolved stock alerts and settled purchase orders are deleted; unset: never",
     )
     redis_url: SecretStr | None = Field(None, description="Redis for cache and pub/sub; unset: none")
+    celery_broker_url: SecretStr | None = Field(
+        None, description="Redis from which Celery workers take steps; unset: steps run where their run does"
+    )
     horizon: int = Field(28, ge=1, le=400, description="Periods to forecast")
     metric: Metric = Field(Metric.MAE, description="The loss that the `point` column is optimal for")
     tier: str = Field("auto", pattern="^(auto|cold_start|production)$", description="Which tiers to train")

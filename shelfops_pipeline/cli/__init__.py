@@ -58,13 +58,14 @@ def up(
     dagster_port: Annotated[int, typer.Option(help="Dagster UI")] = 3000,
     api_port: Annotated[int, typer.Option(help="Prediction API")] = 8000,
     mlflow_port: Annotated[int, typer.Option(help="MLflow UI")] = 5000,
+    workers: Annotated[bool, typer.Option("--workers", help="With Celery workers, as on a server")] = False,
 ) -> None:
     """Dagster UI and daemon, MLflow and the API on embedded services. Ctrl-C stops them all."""
     settings = configure(dataset, data)
     from shelfops_pipeline.services.stack import Ports
     from shelfops_pipeline.services.up import run_up
 
-    raise typer.Exit(run_up(settings, Ports(dagster_port, api_port, mlflow_port)))
+    raise typer.Exit(run_up(settings, Ports(dagster_port, api_port, mlflow_port), workers=workers))
 
 
 @app.command(

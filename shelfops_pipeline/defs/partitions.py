@@ -15,17 +15,16 @@ from typing import Final
 import dagster as dg
 
 from shelfops_pipeline.contracts.columns import Grain
+from shelfops_pipeline.contracts.queues import ML
 from shelfops_pipeline.data.mapping import load_mapping
+from shelfops_pipeline.defs.executor import QUEUE_TAG, executor
 from shelfops_pipeline.ingestion.sync import periods_between
 from shelfops_pipeline.settings import Settings
 
-_QUEUE, _ML = "dagster-celery/queue", "ml"
-ML_QUEUE: Final = {_QUEUE: _ML}
+ML_QUEUE: Final = {QUEUE_TAG: ML}
 """op_tags of heavy steps: the queue they go to on many machines; on one they take turns, as the executor says."""
-EXECUTOR: Final = dg.multi_or_in_process_executor.configured(
-    {"multiprocess": {"tag_concurrency_limits": [{"key": _QUEUE, "value": _ML, "limit": 1}]}}
-)
-"""Two fits side by side on the same cores run many times slower than one after the other."""
+EXECUTOR: Final = executor(Settings())
+"""Celery where SHELFOPS_CELERY_BROKER_URL is set, else processes of this machine."""
 PANEL_POOL: Final = f"panel_{Path(Settings().dataset).stem}"
 """The pool of whatever writes the retailer's panel, trains on it or forecasts from it: one run at a time."""
 

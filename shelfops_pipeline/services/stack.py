@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from pydantic import SecretStr
+from redis import Redis
 
 from shelfops_pipeline.data.mapping import load_mapping
 from shelfops_pipeline.data.sources import is_mapping
@@ -22,6 +23,7 @@ from shelfops_pipeline.tracking.probe import artifact_folder, embedded_store
 
 HOST: Final = "127.0.0.1"
 LOCATION: Final = "shelfops"
+CODE_SERVER: Final = "code-server"
 DEFINITIONS: Final = "shelfops_pipeline.definitions"
 API: Final = "shelfops_api.main:app"
 _HEALTH_QUERY: Final = "{instance{daemonHealth{allDaemonStatuses{required healthy}}}}"
@@ -47,6 +49,8 @@ class Stack:
     dagster: dict[str, str]
     definitions: str = DEFINITIONS
     api_app: str = API
+    workers: tuple[str, ...] = ()
+    """Queues of Celery that have a worker here; none: steps run where their run does."""
 
     @property
     def code_socket(self) -> Path:
@@ -67,19 +71,22 @@ class Stack:
             **self.dagster,
             "SHELFOPS_DATABASE_URL": self.url,
             "SHELFOPS_REDIS_URL": self.redis_url,
+            **({"SHELFOPS_CELERY_BROKER_URL": f"redis+socket://{self.redis_socket}"} if self.workers else {}),
             "SHELFOPS_RETAILER_NAME": retailer_name(self.settings),
             "SHELFOPS_MLFLOW_TRACKING_URI": self.settings.mlflow_tracking_uri or f"http://{HOST}:{self.ports.mlflow}",
             "PYTHONUNBUFFERED": "1",
         }
 
     def redis(self) -> Service:
+        """No TCP port, so nobody else's to reach. A cache and a message bus have nothing to keep; a broker's messages
+        outlive a restart, and give way to no others: of what may expire, what expires first goes first."""
+        keep = ("yes", "volatile-ttl") if self.workers else ("no", "allkeys-lru")
         return Service(
             name="redis",
-            # A cache and a message bus: nothing to keep. No TCP port, so nobody else's to reach.
             command=[
                 *(redis_binary(), "--port", "0", "--unixsocket", str(self.redis_socket)),
-                *("--unixsocketperm", "700", "--save", "", "--appendonly", "no"),
-                *("--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru", "--dir", str(self.run)),
+                *("--unixsocketperm", "700", "--save", "", "--appendonly", keep[0]),
+                *("--maxmemory", "256mb", "--maxmemory-policy", keep[1], "--dir", str(self.run)),
             ],
             ready=lambda: _redis_answers(self.redis_socket),
             start_seconds=20,
@@ -109,7 +116,7 @@ class Stack:
 
     def code_server(self) -> Service:
         return Service(
-            name="code-server",
+            name=CODE_SERVER,
             command=[
                 *_module("dagster", "api", "grpc", "--socket", str(self.code_socket)),
                 *("--module-name", self.definitions, "--location-name", LOCATION),
@@ -117,6 +124,16 @@ class Stack:
             ],
             environment=self.environment(),
             ready=lambda: _accepts(self.code_socket),
+        )
+
+    def worker(self, queue: str) -> Service:
+        """A Celery worker: one step of its queue at a time."""
+        command = _module("celery", "--app", "shelfops_pipeline.defs.worker", "worker", "--queues", queue)
+        return Service(
+            name=f"{queue}-worker",
+            command=[*command, "--hostname", f"{queue}@%h", "--loglevel", "INFO"],
+            environment=self.environment(),
+            ready=lambda: _worker_listens(self.redis_url, queue),
         )
 
     def webserver(self) -> Service:
@@ -238,6 +255,13 @@ def _redis_answers(path: Path) -> bool:
             return False
         probe.sendall(b"PING\r\n")
         return probe.recv(16).startswith(b"+PONG")
+
+
+def _worker_listens(redis_url: str, queue: str) -> bool:
+    """Is a worker of that name among those that Celery reaches?"""
+    with Redis.from_url(redis_url) as client:
+        names = client.smembers("_kombu.binding.celery.pidbox")
+    return any(name.rpartition(b"\x16")[2].startswith(f"{queue}@".encode()) for name in names)
 
 
 def _module(name: str, *arguments: str) -> list[str]:

@@ -24,6 +24,7 @@ from shelfops_pipeline.store.keeper import die_with_parent
 
 MARK: Final = "SHELFOPS_STACK_ID"
 POLL_SECONDS: Final = 0.1
+_RESTARTS, _RESTART_SECONDS = 5, 60.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Supervisor:
         self.state = state
         self.mark = uuid.uuid4().hex
         self._running: dict[str, tuple[Service, subprocess.Popen[bytes], float]] = {}
+        self._restarts: list[tuple[str, float]] = []
         logs.mkdir(parents=True, exist_ok=True)
 
     def start(self, service: Service) -> None:
@@ -105,6 +107,27 @@ class Supervisor:
     def check_all(self) -> None:
         for name in self._running:
             self.check(name)
+
+    def dead(self) -> list[str]:
+        """Children that ended by themselves."""
+        return [name for name, (_, process, _) in self._running.items() if process.poll() is not None]
+
+    def clear(self, name: str) -> None:
+        """Stop what is left of a dead child's group."""
+        service, process, _ = self._running[name]
+        stop_group(process.pid, service.stop_seconds, process)
+
+    def restart(self, name: str) -> None:
+        """Start a dead child again, as a container's restart policy does.
+
+        Raises ServiceDiedError when that was tried too often within a minute.
+        """
+        service, now = self._running[name][0], time.monotonic()
+        self._restarts = [(other, at) for other, at in self._restarts if now - at < _RESTART_SECONDS]
+        if sum(other == name for other, _ in self._restarts) >= _RESTARTS:
+            self.check(name)
+        self._restarts.append((name, now))
+        self.start(service)
 
     def stop_all(self, stopping: Callable[[str], None] = lambda name: None) -> None:
         """Stop every child, last started first: SIGTERM to its group, SIGKILL after its deadline."""

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -18,9 +18,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from shelfops_pipeline.contracts.queues import DEFAULT, ML
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.services.instance import dagster_environment, is_embedded, warehouse
-from shelfops_pipeline.services.stack import API, DEFINITIONS, HOST, Ports, Stack, require_free
+from shelfops_pipeline.services.stack import API, CODE_SERVER, DEFINITIONS, HOST, Ports, Stack, require_free
 from shelfops_pipeline.services.supervisor import (
     POLL_SECONDS,
     Service,
@@ -29,7 +30,7 @@ from shelfops_pipeline.services.supervisor import (
     clear_leftovers,
 )
 from shelfops_pipeline.settings import Settings
-from shelfops_pipeline.store.embedded import is_running
+from shelfops_pipeline.store.embedded import embedded_postgres, is_running
 from shelfops_pipeline.store.engine import open_engine
 from shelfops_pipeline.store.keeper import open_lock, try_lock
 from shelfops_pipeline.store.migrate import migrate
@@ -72,11 +73,13 @@ def run_up(
     console: Console | None = None,
     definitions: str = DEFINITIONS,
     api: str = API,
+    workers: bool = False,
 ) -> int:
     """Start everything, print where it is, and wait for Ctrl-C or SIGTERM; returns the exit status.
 
-    0 after a signal; 1 if a service ended by itself, after printing which one and the end of its log.
-    Everything is stopped either way, in the order API, daemon, webserver, code server, MLflow, Redis,
+    0 after a signal; 1 if a service ended by itself, after printing which one and the end of its log. With `workers`
+    it is as on a server: steps go to two Celery workers, and a service that ends is started again.
+    Everything is stopped either way, in the order API, daemon, webserver, workers, code server, MLflow, Redis,
     PostgreSQL. Raises ShelfOpsError for what can be said before anything starts: a taken port, another `up`
     on the same home. Call it from the main thread.
     """
@@ -91,7 +94,8 @@ def run_up(
         supervisor = Supervisor(settings.root / "logs", state)
         with _board(console) as board:
             try:
-                return _run(settings, ports, supervisor, board, stop, definitions, api)
+                queues = (DEFAULT, ML) if workers else ()
+                return _run(settings, ports, supervisor, board, stop, definitions, api, queues)
             except _StoppedError:
                 return 0
             except ServiceDiedError as error:
@@ -107,16 +111,17 @@ def _run(
     stop: threading.Event,
     definitions: str,
     api: str,
+    queues: tuple[str, ...],
 ) -> int:
     board.show("postgres", "starting")
     with warehouse(settings) as url, _run_directory(settings.root) as run:
         try:
-            stack = Stack(settings, url, run, ports, dagster_environment(settings, url), definitions, api)
+            stack = Stack(settings, url, run, ports, dagster_environment(settings, url), definitions, api, queues)
             _migrate(url)
             board.show("postgres", "ready", "embedded" if settings.database_url is None else "")
             _start_all(stack, supervisor, board, stop, clear_runs=is_embedded(settings))
             _announce(board.console, ports, settings.root)
-            _watch(settings, supervisor, stop)
+            (_mend if queues else _watch)(stack, supervisor, board, stop)
         finally:
             supervisor.stop_all(lambda name: board.show(name, "stopping"))
             board.show("postgres", "stopping")
@@ -154,9 +159,10 @@ def _start_all(stack: Stack, supervisor: Supervisor, board: _Board, stop: thread
     _prepare(stack, supervisor, clear_runs=clear_runs)
     start(stack.code_server())
     wait("redis", "code-server")
-    for service in (stack.webserver(), stack.daemon(), stack.api()):
+    workers = [stack.worker(queue) for queue in stack.workers]
+    for service in (*workers, stack.webserver(), stack.daemon(), stack.api()):
         start(service)
-    wait("webserver", "daemon", "api", "mlflow")
+    wait(*(each.name for each in workers), "webserver", "daemon", "api", "mlflow")
 
 
 def _prepare(stack: Stack, supervisor: Supervisor, *, clear_runs: bool) -> None:
@@ -174,11 +180,33 @@ def _prepare(stack: Stack, supervisor: Supervisor, *, clear_runs: bool) -> None:
         raise ServiceDiedError("prepare", status, log)
 
 
-def _watch(settings: Settings, supervisor: Supervisor, stop: threading.Event) -> None:
+def _watch(stack: Stack, supervisor: Supervisor, board: _Board, stop: threading.Event) -> None:
+    """Until told to stop; the end of one is the end of all."""
     while not stop.wait(_WATCH_SECONDS):
         supervisor.check_all()
-        if settings.database_url is None and not is_running(settings.root):
+        if stack.settings.database_url is None and not is_running(stack.settings.root):
             raise ShelfOpsError("The embedded PostgreSQL ended by itself; see server.log in its directory")
+
+
+def _mend(stack: Stack, supervisor: Supervisor, board: _Board, stop: threading.Event) -> None:
+    """Until told to stop; what ends is started again."""
+    with ExitStack() as servers:
+        while not stop.wait(_WATCH_SECONDS):
+            if stack.settings.database_url is None and not is_running(stack.settings.root):
+                board.show("postgres", "restarting")
+                servers.enter_context(embedded_postgres(stack.settings.root))
+            for name in supervisor.dead():
+                board.show(name, "restarting")
+                supervisor.clear(name)
+                if name == CODE_SERVER:
+                    _clear_code_server(stack, supervisor)
+                supervisor.restart(name)
+
+
+def _clear_code_server(stack: Stack, supervisor: Supervisor) -> None:
+    """The runs that it led are over; the daemon starts them again."""
+    stack.code_socket.unlink(missing_ok=True)
+    _prepare(stack, supervisor, clear_runs=is_embedded(stack.settings))
 
 
 def _announce(console: Console, ports: Ports, home: Path) -> None:

@@ -52,7 +52,8 @@ def die_with_parent(signal_number: int) -> None:
     """Between fork and exec: have the kernel send `signal_number` when the parent dies (Linux only), and heed it, even
     if the parent was started where that signal is ignored or blocked: a child inherits both."""
     if sys.platform == "linux":
-        signal.signal(signal_number, signal.SIG_DFL)
+        if signal_number != signal.SIGKILL:  # which nobody can ignore, nor heed
+            signal.signal(signal_number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal_number})
         _libc.prctl(PR_SET_PDEATHSIG, signal_number)
 
