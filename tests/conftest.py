@@ -1,5 +1,6 @@
 """Fixtures that every room may use: a real PostgreSQL, started once per session."""
 
+import gc
 import itertools
 import os
 import sys
@@ -17,6 +18,10 @@ from hypothesis import HealthCheck, settings
 from psycopg import sql
 from sqlalchemy import Engine
 
+from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.explain import version
+from shelfops_pipeline.models import totals
+from shelfops_pipeline.models.recipe import Recipe
 from shelfops_pipeline.store.embedded import embedded_postgres, remove_embedded
 from shelfops_pipeline.store.engine import for_database, open_engine, warehouse_url
 from shelfops_pipeline.store.migrate import migrate
@@ -39,6 +44,8 @@ _APART: Final = ("tests/defs/test_automation.py", "tests/defs/test_sensors.py")
 
 _MLFLOW_PLACES: Final = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 
+_WHOLE_TOTALS: Final = totals.totals_recipe
+
 _numbers = itertools.count()
 _TEMPLATE = "shelfops_template"
 
@@ -56,6 +63,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The order in which directories are shared out (`-n`)."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=_rank)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: the garbage collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -76,6 +89,32 @@ def admin(url: str, statement: str, *names: str) -> None:
     host = str(warehouse_url(url).query["host"])
     with psycopg.connect(host=host, user="shelfops", dbname="postgres", autocommit=True) as connection:
         connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def light_work() -> Iterator[None]:
+    """What no setting makes smaller and every training or forecast does anew, done with less (as recipes are here).
+
+    Totals are fitted with sixty trees, a thousand otherwise (`whole_totals` puts them back); a version's network is
+    explained on 32 rows against 4, otherwise 128 against 16.
+    """
+    light = {"rounds": 60, "learning_rate": 0.1, "trees_per_round": 1, "max_depth": 5, "max_leaves": 24, "max_bin": 64}
+
+    def recipe(panel: Panel, horizon: int) -> Recipe:
+        whole = _WHOLE_TOTALS(panel, horizon)
+        return whole.model_copy(update={"xgboost": whole.xgboost.model_copy(update=light)})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(totals, "totals_recipe", recipe)
+        patch.setattr(version, "ROWS", 32)
+        patch.setattr(version, "BACKGROUND", 4)
+        yield
+
+
+@pytest.fixture
+def whole_totals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Totals are fitted as they are for a user."""
+    monkeypatch.setattr(totals, "totals_recipe", _WHOLE_TOTALS)
 
 
 @pytest.fixture(autouse=True)

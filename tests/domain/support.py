@@ -196,7 +196,7 @@ def blank_state(spec: TierSpec, n: int, origin: str = "2025-03-02", **scalars: A
 
 def tiny(recipe: Recipe) -> Recipe:
     """The same recipe, fitted in seconds."""
-    boost = {"rounds": 40, "max_rows": 12_000, "learning_rate": 0.1, "max_depth": 5, "max_leaves": 24}
+    boost = {"rounds": 40, "max_rows": 12_000, "learning_rate": 0.1, "max_depth": 5, "max_leaves": 24, "max_bin": 64}
     net = {"max_windows": 500, "epochs": 3, "units": 16, "batch_size": 64}
     return recipe.model_copy(
         update={"xgboost": recipe.xgboost.model_copy(update=boost), "lstm": recipe.lstm.model_copy(update=net)}

@@ -3,10 +3,7 @@
 One shop for the whole module. Every test edits days of its own, and leaves file and warehouse in agreement.
 """
 
-import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from shelfops_pipeline.store.engine import for_database, open_engine
+from tests import support
 from tests.conftest import admin
 
 Row = dict[str, Any]
@@ -26,7 +24,6 @@ FIRST = datetime(2010, 12, 1, 9)
 DAYS = 12
 LINES = 30  # good ones of a day
 HEADER = "InvoiceNo,StockCode,Quantity,InvoiceDate,UnitPrice"
-COMMAND = [sys.executable, "-c", "from shelfops_pipeline.cli import main; main()"]
 
 
 @dataclass(frozen=True)
@@ -110,14 +107,8 @@ class Shop:
 
 
 def shelfops(home: Path, url: str, *arguments: str, **settings: object) -> Done:
-    """Run the console script in a process of its own."""
-    settings |= {"home": home, "database_url": url}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SHELFOPS_")}
-    environment |= {"COLUMNS": "120"} | {f"SHELFOPS_{name.upper()}": str(value) for name, value in settings.items()}
-    done = subprocess.run(
-        [*COMMAND, *arguments], env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
+    """Run the command (that a process of its own does the same, test_killed_ingest shows)."""
+    return Done(*support.shelfops(settings | {"home": home, "database_url": url}, *arguments))
 
 
 def sale(day: int, n: int, item: str = "", quantity: float = 2, price: float = 1.5, number: str = "") -> str:

@@ -1,10 +1,8 @@
 """A retailer in a layout that no adapter knows is onboarded and forecast by the command line alone."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import holidays
@@ -13,8 +11,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from shelfops_pipeline import cli
 from shelfops_pipeline.data.mapping import load_mapping
+from tests.support import shelfops
 
 HORIZON = 8
 YEARS = 3
@@ -22,29 +20,14 @@ STATES = ("Wien", "Wien", "Steiermark", "Tirol", "Salzburg", "Kärnten", "Oberö
 GROUPS = ("Süßwaren", "Getränke", "Käse", "Grillgut", "Backwaren")
 PEAKS = {"Süßwaren": 0.5, "Getränke": 0.3, "Käse": 0.15, "Grillgut": 0.1, "Backwaren": 0.25}
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def call(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
-    """The command in this process, in an empty directory; (exit code, stdout, stderr)."""
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """`shelfops onboard` in an empty directory; (exit code, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
-    for name in ("DATASET", "DATA", "HOME"):
-        monkeypatch.setenv(f"SHELFOPS_{name}", "")  # what the command sets is taken back
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def run_here(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["shelfops", "onboard", *map(str, arguments)])
-        code: int | str | None = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code
-        out, err = capfd.readouterr()
-        return int(code or 0), out, err
-
-    return run_here
+    return partial(shelfops, {}, "onboard")
 
 
 def write_shop(folder: Path, bad: str = "") -> Path:
@@ -170,20 +153,6 @@ def test_check_says_everything_that_is_wrong_a_line_each(call: Call, tmp_path: P
     assert "20.0% of the rows would go to quarantine (quantity_not_a_number 24); allowed are 5.0%" in one_line(err)
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """The `shelfops` command as another program calls it, with a home of its own."""
-    # Files are named as after `cd`, so that what is printed can be typed again.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SHELFOPS_")}
-    environment |= {"SHELFOPS_HOME": str(tmp_path / "home"), "SHELFOPS_EFFORT": "0.3", "COLUMNS": "120"}
-
-    def call(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-c", "from shelfops_pipeline.cli import main; main()", *map(str, arguments)]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-
-    return call
-
-
 def turnover(rng: np.random.Generator, weeks: pd.DatetimeIndex, promoted: np.ndarray) -> np.ndarray:
     """[weeks, stores, groups] of money: level, trend, yearly season, weeks of Austrian holidays, promotions, noise."""
     season = np.sin(2 * np.pi * (np.asarray(weeks.dayofyear)[:, None] / 365.25 + np.linspace(0, 0.8, len(GROUPS))))
@@ -232,25 +201,26 @@ def naive_errors(actual: pd.DataFrame, first: date) -> tuple[float, float]:
 
 
 def test_an_unknown_layout_is_onboarded_and_forecast_without_code_and_beats_seasonal_naive(
-    run: Run, tmp_path: Path
+    call: Call, tmp_path: Path
 ) -> None:
     actual = write_grocer(tmp_path / "grocer")
-    done = run("onboard", "grocer")
-    assert done.returncode == 0, done.stderr
-    assert "a row per week" in done.stdout
+    code, out, err = call("grocer")
+    assert code == 0, err
+    assert "a row per week" in out
     mapping = load_mapping(tmp_path / "grocer.yaml")
     assert (mapping.grain, mapping.target) == ("week", "revenue")
     assert mapping.holidays[0].country == "AT"
     assert mapping.known_future[0].columns["on_promotion"] == "Handzettel J/N"
 
-    checked = run("onboard", "--check", "grocer.yaml", "--data", "grocer")
-    assert checked.returncode == 0, checked.stderr
-    assert "on_promotion 4 weeks" in checked.stdout
+    code, out, err = call("--check", "grocer.yaml", "--data", "grocer")
+    assert code == 0, err
+    assert "on_promotion 4 weeks" in out
 
     as_of = actual["date"].max().date() - timedelta(days=7 * HORIZON)
     source = ("--dataset", "grocer.yaml", "--data", "grocer")
-    done = run("forecast", *source, "--horizon", str(HORIZON), "--as-of", str(as_of), "--out", "forecast.parquet")
-    assert done.returncode == 0, done.stderr
+    asked = ("--horizon", str(HORIZON), "--as-of", str(as_of), "--out", "forecast.parquet")
+    code, _, err = shelfops({"home": tmp_path / "home", "effort": 0.3}, "forecast", *source, *asked)
+    assert code == 0, err
 
     forecast = pq.read_table(tmp_path / "forecast.parquet").to_pandas()
     forecast["date"] = pd.to_datetime(forecast["date"])

@@ -2,10 +2,7 @@
 
 import itertools
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -52,6 +49,7 @@ from tests.stack.weekly_shop import (
     Shop,
     write_shop,
 )
+from tests.support import shelfops
 
 MONDAYS = [date(2022, 1, 3) + timedelta(days=7 * n) for n in range(WEEKS + HORIZON)]
 LAST_SUNDAY = MONDAYS[WEEKS] - timedelta(days=1)
@@ -67,14 +65,13 @@ class Run:
     folder: Path
     settings: Settings
     engine: Engine
-    environment: dict[str, str]
-    output: str
+    values: dict[str, object]
 
-    def command(self, name: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-        """A `shelfops` command on the retailer, in a process of its own."""
-        return shelfops(
-            self.environment, name, "--dataset", self.folder / "shop.yaml", "--data", self.folder, *arguments
-        )
+    def command(self, name: str, *arguments: str | Path) -> None:
+        """A `shelfops` command on the retailer."""
+        source = ("--dataset", self.folder / "shop.yaml", "--data", self.folder)
+        code, _, err = shelfops(self.values, name, *source, *arguments)
+        assert code == 0, err
 
     @property
     def panel(self) -> Panel:
@@ -85,11 +82,6 @@ class Run:
             return pd.DataFrame(connection.execute(text(query)).mappings().all())
 
 
-def shelfops(environment: dict[str, str], *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", "from shelfops_pipeline.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="module")
 def run(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Trained once; tests must not change what it left."""
@@ -98,15 +90,12 @@ def run(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     base = tmp_path_factory.mktemp("weekly")
     folder, home = base / "data", base / "home"
     shop = write_shop(folder)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SHELFOPS_")}
-    values = {"HOME": home, "DATABASE_URL": url, "EFFORT": 0.2, "FOLDS": 2}
-    environment |= {f"SHELFOPS_{name}": str(value) for name, value in values.items()} | {"COLUMNS": "160"}
-    source = ("--dataset", folder / "shop.yaml", "--data", folder)
-    done = shelfops(environment, "train", *source, "--horizon", str(HORIZON))
-    assert done.returncode == 0, done.stderr
+    values: dict[str, object] = {"home": home, "database_url": url, "effort": 0.2, "folds": 2}
     settings = Settings.model_validate({"dataset": str(folder / "shop.yaml"), "data": folder, "home": home})
     engine = open_engine(url)
-    yield Run(shop, folder, settings, engine, environment, done.stdout)
+    made = Run(shop, folder, settings, engine, values)
+    made.command("train", "--horizon", str(HORIZON))
+    yield made
     engine.dispose()
 
 
@@ -318,7 +307,7 @@ def api(run: Run) -> Iterator[httpx.Client]:
     values = {
         "dataset": "handlare",
         "home": run.settings.root,
-        "database_url": run.environment["SHELFOPS_DATABASE_URL"],
+        "database_url": run.values["database_url"],
     }
     with served(ApiSettings.model_validate(values)) as client:
         yield client
@@ -360,8 +349,7 @@ def test_a_day_inside_a_week_is_no_date_of_a_weekly_forecast(run: Run, api: http
 def test_a_forecast_as_of_the_middle_of_a_week_begins_with_that_week(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "forecast.parquet"
     wednesday = MONDAYS[WEEKS - 5] + timedelta(days=2)
-    done = run.command("forecast", "--horizon", "4", "--as-of", str(wednesday), "--out", out)
-    assert done.returncode == 0, done.stderr
+    run.command("forecast", "--horizon", "4", "--as-of", str(wednesday), "--out", out)
     frame = pd.read_parquet(out)
     assert list(frame.groupby(["store_id", "item_id"]).groups) == SERIES
     assert sorted(frame["date"].unique()) == MONDAYS[WEEKS - 5 : WEEKS - 1]
@@ -370,8 +358,7 @@ def test_a_forecast_as_of_the_middle_of_a_week_begins_with_that_week(run: Run, t
 @pytest.mark.soak
 def test_a_backtest_scores_the_same_folds_as_the_graph(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "backtest"
-    done = run.command("backtest", "--horizon", str(HORIZON), "--folds", "2", "--out", out)
-    assert done.returncode == 0, done.stderr
+    run.command("backtest", "--horizon", str(HORIZON), "--folds", "2", "--out", out)
     graph = pd.read_parquet(run.settings.models / "v2" / "backtest_metrics.parquet")
     alone = pd.read_parquet(out / "metrics.parquet")
     alone = alone[(alone["tier"] == "production") & alone["by"].isin(["all", "origin"])]

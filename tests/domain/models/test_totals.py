@@ -86,6 +86,7 @@ def test_totals_are_forecast_for_every_period_and_closed_days_sell_nothing(chain
     assert (totals.shift(np.ones((chain.n_series, H), np.float32))[:8, sunday] == 0).all()
 
 
+@pytest.mark.usefixtures("whole_totals")
 def test_the_forecast_of_totals_is_near_what_they_sell(chain: Panel) -> None:
     """On a plain chain, where the days of the week and the level are all there is to know."""
     origin = chain.n_observed - 1 - H
