@@ -5,7 +5,8 @@ import json
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version as library_version
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as distribution_version
 from pathlib import Path
 
 from shelfops_pipeline.contracts.bundle import (
@@ -93,9 +94,17 @@ def _manifest(version: str, panel: Panel, trained: Trained, checksums: dict[str,
         holiday_kinds=trained.members.holiday_kinds,
         recipe=recipe.model_dump(mode="json"),
         metrics=trained.metrics,
-        library_versions={name: library_version(name) for name in _LIBRARIES},
+        library_versions={name: _library_version(name) for name in _LIBRARIES},
         sha256=checksums,
     )
+
+
+def _library_version(name: str) -> str:
+    """The release of a library; the worker's image has CPU builds, which are distributions of their own."""
+    try:
+        return distribution_version(name)
+    except PackageNotFoundError:
+        return distribution_version(f"{name}-cpu")
 
 
 def read_manifest(folder: Path) -> Manifest:

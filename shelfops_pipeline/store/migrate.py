@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 SCRIPTS: Final = Path(__file__).parent / "migrations"
+API_ROLE: Final = Path(__file__).parent / "api_role.sql"
 # Dagster and MLflow keep Alembic's default table; one database may hold all three.
 VERSION_TABLE: Final = "shelfops_schema_version"
 
@@ -23,6 +24,14 @@ def migrate(engine: Engine, revision: str = "head") -> None:
 def downgrade(engine: Engine, revision: str = "base") -> None:
     """Go back to `revision`; "base" drops the warehouse's tables and everything in them."""
     _run(engine, "downgrade", revision)
+
+
+def grant_api(engine: Engine) -> None:
+    """Give the role `shelfops_api` the rights of `api_role.sql`, and no other on these tables. Idempotent."""
+    with engine.begin() as connection:
+        for statement in API_ROLE.read_text().split(";"):
+            if statement.strip():
+                connection.execute(text(statement))
 
 
 def _run(engine: Engine, direction: str, revision: str) -> None:

@@ -1,9 +1,7 @@
-"""Roles as docs/warehouse.md makes them: the API reads what is published, asks for retrainings, and can do no more."""
+"""The role of store/api_role.sql: the API reads what is published, asks for retrainings, and can do no more."""
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +17,7 @@ from shelfops_pipeline.store.alerts import acknowledge, list_alerts, resolve
 from shelfops_pipeline.store.api_keys import issue_key, list_keys, note_use
 from shelfops_pipeline.store.engine import open_engine, url_string, warehouse_url
 from shelfops_pipeline.store.item_flags import clear_flag, flag_events, set_flag
+from shelfops_pipeline.store.migrate import grant_api
 from shelfops_pipeline.store.operations import operational_alerts_of
 from shelfops_pipeline.store.orders import decide_order, edit_line, list_orders, order_events
 from shelfops_pipeline.store.propose import propose_orders
@@ -30,14 +29,13 @@ from shelfops_pipeline.store.totals import read_totals
 from shelfops_pipeline.store.transactions import replace_periods
 from tests.domain.store.support import SHOP, sales
 
-DOCS = Path(__file__).parents[3] / "docs" / "warehouse.md"
 ROLE = "shelfops_api"
 TODAY = date(2025, 3, 3)
 
 
 @pytest.fixture
 def reader(warehouse: Engine) -> Iterator[Engine]:
-    """An engine of the documented role, on a warehouse with a release in it."""
+    """An engine of the API's role, on a warehouse with a release in it."""
     columns = {name: np.ones(2, np.float32) for name in FORECAST_COLUMNS} | {"model_version": "v1", ITEM_ID: "milk"}
     columns |= {STORE_ID: np.array(["s1", "s2"]), "date": np.full(2, np.datetime64("2025-03-01"))}
     writes.publish_forecasts(warehouse, "r1", columns)
@@ -46,10 +44,10 @@ def reader(warehouse: Engine) -> Iterator[Engine]:
     names = {"champion_version": "v1", "cold_start_version": None, "dataset": SHOP}
     writes.publish_release(warehouse, "r1", **names, manifest={})
     replace_periods(warehouse, SHOP, [date(2025, 1, 1)], sales([date(2025, 1, 1)]))
-    (block,) = re.findall(r"```sql\n(CREATE ROLE .*?)```", DOCS.read_text(), flags=re.S)
     with warehouse.begin() as connection:
-        for statement in filter(str.strip, block.split(";")):
-            connection.execute(text(statement))
+        connection.execute(text(f"CREATE ROLE {ROLE} LOGIN"))
+    grant_api(warehouse)
+    grant_api(warehouse)  # as after every upgrade
     engine = open_engine(url_string(warehouse_url(str(warehouse.url)).set(username=ROLE)))
     yield engine
     engine.dispose()
