@@ -64,6 +64,10 @@ lock: $(SET_UP) ## Pin the versions of pyproject.toml's extras in requirements*.
 	$(LOCK) --extra api --constraint requirements-dev.txt --output-file requirements.txt
 	$(LOCK) --extra ml --constraint requirements-dev.txt --output-file requirements-ml.txt
 
+.PHONY: images
+images: $(SET_UP) ## Build the container images without an engine, run them, show their size; as root, on Debian
+	$(BIN)/python scripts/check_images.py
+
 .PHONY: clean
 clean: ## Remove .venv, caches and build outputs; data and models (.shelfops) stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage build dist
