@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -150,6 +151,7 @@ def main() -> int:
     if missing or os.geteuid() != 0:
         print(f"needs root, and Debian's packages buildah and debootstrap; missing: {missing}", file=sys.stderr)
         return 1
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # what was begun is cleared up then too
     with tempfile.TemporaryDirectory(prefix="shelfops-images-") as name:
         folder = arguments.storage or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
