@@ -1,7 +1,9 @@
 """The model matrix: from the state at the origin and the known future to one row per (series, target period)."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from functools import cache, lru_cache
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +12,10 @@ from shelfops_pipeline.contracts.columns import HOLIDAY, HOLIDAY_DAYS, ON_PROMOT
 from shelfops_pipeline.contracts.features import feature_names
 from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.inference import windows
-from shelfops_pipeline.inference.state import SeriesState
+from shelfops_pipeline.inference.state import Layout, SeriesState, target_dates
 
 Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
 
 _LONG_CLOSURE = 3  # periods; a shop that was shut for longer than a weekend reopens to other demand than it closed on
 _PRICE_CHANGE = 0.01  # average prices of a day move by less without anybody's doing
@@ -73,32 +76,51 @@ def _by_promo(spec: TierSpec, state: SeriesState, table: Floats) -> Floats:
 def model_matrix(spec: TierSpec, state: SeriesState, targets: Targets | None = None) -> Floats:
     """[S, H, F] the model matrix, columns as in `feature_names(spec)`; `targets` are the state's, if at hand."""
     targets = targets or Targets.of(spec, state)
-    columns = _lookups(spec, state) | targets.around | {"base": targets.base}
-    names = feature_names(spec)
-    out = np.empty((state.n_series, spec.horizon, len(names)), dtype=np.float32)
-    for j, name in enumerate(names):
-        out[:, :, j] = columns[name]
+    around = targets.around | {"base": targets.base}
+    position = season_position(spec, state.target_dates)
+    out = np.empty((state.n_series, spec.horizon, len(feature_names(spec))), dtype=np.float32)
+    scalars, seasonal, by_horizon = (_places(spec, source) for source in ("scalars", "seasonal", "by_horizon"))
+    out[:, :, scalars.columns] = state.scalars[:, None, scalars.rows]
+    out[:, :, seasonal.columns] = state.seasonal[:, seasonal.rows][:, :, position].swapaxes(1, 2)
+    out[:, :, by_horizon.columns] = state.by_horizon[:, by_horizon.rows].swapaxes(1, 2)
+    for i, j in enumerate(_places(spec, "seasonal_promo").columns.tolist()):
+        out[:, :, j] = _by_promo(spec, state, state.seasonal_promo[:, i])
+    for j, name in _computed(spec):
+        out[:, :, j] = around[name]
     return out
+
+
+class _Places(NamedTuple):
+    """Which columns of the model matrix are which rows of an array of the state."""
+
+    columns: NDArray[np.intp]
+    rows: NDArray[np.intp]
+
+
+@cache
+def _places(spec: TierSpec, source: str) -> _Places:
+    names: tuple[str, ...] = getattr(Layout.of(spec), source)
+    found = [(j, names.index(name)) for j, name in enumerate(feature_names(spec)) if name in names]
+    columns, rows = np.array(found, np.intp).reshape(-1, 2).T
+    return _Places(columns, rows)
+
+
+@cache
+def _computed(spec: TierSpec) -> tuple[tuple[int, str], ...]:
+    """The columns of the model matrix that are in no array of the state."""
+    layout = Layout.of(spec)
+    stored = {*layout.scalars, *layout.seasonal, *layout.seasonal_promo, *layout.by_horizon}
+    return tuple((j, name) for j, name in enumerate(feature_names(spec)) if name not in stored)
 
 
 def target_features(spec: TierSpec, state: SeriesState) -> dict[str, Floats]:
     """[S or 1, H] by name: what the calendar and the known-future channels say of each target period."""
-    return _calendar(spec, state) | _channel_features(spec, state)
+    return _calendar(spec, state.origin) | _channel_features(spec, state)
 
 
-def _lookups(spec: TierSpec, state: SeriesState) -> dict[str, Floats]:
-    layout, position = state.layout, season_position(spec, state.target_dates)
-    columns: dict[str, Floats] = {name: state.scalars[:, i, None] for i, name in enumerate(layout.scalars)}
-    columns |= {name: state.seasonal[:, i][:, position] for i, name in enumerate(layout.seasonal)}
-    columns |= {
-        name: _by_promo(spec, state, state.seasonal_promo[:, i]) for i, name in enumerate(layout.seasonal_promo)
-    }
-    columns |= {name: state.by_horizon[:, i] for i, name in enumerate(layout.by_horizon)}
-    return columns
-
-
-def _calendar(spec: TierSpec, state: SeriesState) -> dict[str, Floats]:
-    days = state.target_dates.astype("datetime64[D]")
+@lru_cache(maxsize=64)
+def _calendar(spec: TierSpec, origin: np.datetime64) -> dict[str, Floats]:
+    days = target_dates(spec.grain, spec.horizon, origin)
     months = days.astype("datetime64[M]")
     day = (days - months).astype(np.int64) + 1
     year_start = days.astype("datetime64[Y]").astype("datetime64[D]")
@@ -116,29 +138,25 @@ def _calendar(spec: TierSpec, state: SeriesState) -> dict[str, Floats]:
 
 def _channel_features(spec: TierSpec, state: SeriesState) -> dict[str, Floats]:
     near, cap = spec.short, spec.lead_in + 1
-    columns: dict[str, Floats] = {}
+    columns, events = dict[str, Floats](), dict[str, Bools]()
+    flags, changes = dict[str, Bools](), dict[str, Bools]()
     if ON_PROMOTION in spec.channels:
-        promo = state.channel(ON_PROMOTION) > 0
+        promo = flags["promo"] = state.channel(ON_PROMOTION) > 0
         columns |= {
             "promo": promo.astype(np.float32),
-            "promo_prev": windows.sum_before(promo, near),
-            "promo_next": windows.sum_after(promo, near),
             "promo_ahead": np.broadcast_to(promo[:, -spec.horizon :].mean(1, keepdims=True), promo.shape),
             "since_promo_start": np.minimum(windows.run_length(promo), cap),
-            "since_promo": windows.since(promo, cap),
-            "until_promo": windows.until(promo, cap),
         }
     if HOLIDAY in spec.channels:
-        holiday = state.channel(HOLIDAY)
-        columns |= {
-            "holiday": holiday,
-            "since_holiday": windows.since(holiday > 0, cap),
-            "until_holiday": windows.until(holiday > 0, cap),
-        }
+        columns["holiday"] = state.channel(HOLIDAY)
+        events["holiday"] = columns["holiday"] > 0
     if OPEN in spec.channels:
-        columns |= _opening(state.channel(OPEN) == 0, near, cap)
+        closed = flags["closed"] = state.channel(OPEN) == 0
+        columns["closed_run"] = np.minimum(windows.last_run_length(closed), cap)
+        changes["reopening"] = windows.run_length(closed) >= _LONG_CLOSURE
     if PRICE in spec.channels:
-        columns |= _price(spec, state, cap)
+        columns |= _price(spec, state)
+        changes["price_change"] = np.abs(columns["price_to_previous"] - 1) > _PRICE_CHANGE
     if HOLIDAY_DAYS in spec.channels:
         columns["holiday_days"] = state.channel(HOLIDAY_DAYS)
     for name in spec.channels:
@@ -147,33 +165,31 @@ def _channel_features(spec: TierSpec, state: SeriesState) -> dict[str, Floats]:
             columns[f"cov_{name}"] = values
             columns[f"cov_{name}_prev"] = windows.mean_before(values, near)
             columns[f"cov_{name}_next"] = windows.mean_after(values, near)
+    columns |= _each("{}_prev", windows.sum_before, flags, near) | _each("{}_next", windows.sum_after, flags, near)
+    columns |= _each("since_{}", windows.since, flags | events | changes, cap)
+    columns |= _each("until_{}", windows.until, flags | events, cap)
     return {name: values[:, -spec.horizon :] for name, values in columns.items()}
 
 
-def _opening(closed: NDArray[np.bool_], near: int, cap: int) -> dict[str, Floats]:
-    return {
-        "closed_prev": windows.sum_before(closed, near),
-        "closed_next": windows.sum_after(closed, near),
-        "since_closed": windows.since(closed, cap),
-        "until_closed": windows.until(closed, cap),
-        "closed_run": np.minimum(windows.last_run_length(closed), cap),
-        "since_reopening": windows.since(windows.run_length(closed) >= _LONG_CLOSURE, cap),
-    }
+def _each(name: str, kernel: Callable[[Bools, int], Floats], rows: Mapping[str, Bools], n: int) -> dict[str, Floats]:
+    """`kernel` of several channels in one call: for a few series it costs the same for one as for all of them."""
+    if not rows:
+        return {}
+    parts = list(rows.values())
+    found = kernel(np.concatenate(parts), n).reshape(len(parts), *parts[0].shape)
+    return dict(zip(map(name.format, rows), found, strict=True))
 
 
-def _price(spec: TierSpec, state: SeriesState, cap: int) -> dict[str, Floats]:
+def _price(spec: TierSpec, state: SeriesState) -> dict[str, Floats]:
     price = state.channel(PRICE)
     columns = {f"price_to_{k}": _ratio(price, state.scalar(f"price_{k}")[:, None]) for k in ("mean", "max", "last")}
-    to_previous = _ratio(price, windows.previous(price))
     return columns | {
         "price": price,
         "price_to_recent": _ratio(price, windows.mean_before(price, spec.month)),
-        "price_to_previous": to_previous,
+        "price_to_previous": _ratio(price, windows.previous(price)),
         "discount_depth": 1 - _ratio(price, np.fmax.accumulate(price, axis=1)),
-        "since_price_change": windows.since(np.abs(to_previous - 1) > _PRICE_CHANGE, cap),
     }
 
 
 def _ratio(values: Floats, reference: Floats) -> Floats:
-    reference = np.broadcast_to(reference, values.shape)
     return np.divide(values, reference, out=np.full_like(values, np.nan), where=reference > 0)

@@ -1,6 +1,6 @@
 """Inputs of the LSTM: encoder over the past, decoder over the known future, static codes; and its output's meaning."""
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from shelfops_pipeline.contracts.columns import HOLIDAY, OPEN, PRICE
 from shelfops_pipeline.contracts.features import Feature, feature_list
 from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.inference.matrix import Targets, base_level, season_position
-from shelfops_pipeline.inference.state import SeriesState
+from shelfops_pipeline.inference.state import SeriesState, target_dates
 
 Floats = NDArray[np.float32]
 Scales = dict[str, tuple[float, float]]
@@ -54,35 +54,53 @@ def decoder_inputs(
     model matrix says of the target period, each on 0..1; `targets` are the state's, if at hand."""
     targets = targets or Targets.of(spec, state)
     position = season_position(spec, state.target_dates)
-    parts = [*_calendar(spec, state), _relative(targets.base, state, transform)]
-    parts += [
-        _relative(
-            state.seasonal[:, state.layout.seasonal.index(f"seasonal_mean_{w}")][:, position],
-            state,
-            transform,
-        )
-        for w in spec.seasonal_windows
+    levels = [targets.base]
+    levels += [
+        state.seasonal[:, state.layout.seasonal.index(f"seasonal_mean_{w}")][:, position] for w in spec.seasonal_windows
     ]
     if spec.last_year:
-        parts.append(_relative(state.by_horizon[:, state.layout.by_horizon.index("last_year_week")], state, transform))
+        levels.append(state.by_horizon[:, state.layout.by_horizon.index("last_year_week")])
+    around = [targets.around[feature.name] for feature in _bounded_targets(spec)]
     prices = state.scalar("price_mean")
-    parts += [channel_input(name, state.channel(name), prices, scales)[:, -spec.horizon :] for name in spec.channels]
-    parts += [_unit(feature, targets.around[feature.name]) for feature in _bounded_targets(spec)]
-    shape = (state.n_series, spec.horizon)
-    return np.stack([np.broadcast_to(p, shape) for p in parts], axis=2).astype(np.float32)
+    channels = [_scaled(name, state.channel(name)[:, -spec.horizon :], prices, scales) for name in spec.channels]
+    out = np.empty((state.n_series, spec.horizon, decoder_width(spec)), dtype=np.float32)
+    for j, column in enumerate((*levels, *channels, *around), start=len(_CALENDAR)):
+        out[:, :, j] = column
+    # By kinds, not one by one: for a few series an operation costs the same on one column as on all of them.
+    ends = np.cumsum([len(_CALENDAR), len(levels), len(channels)]).tolist()
+    calendar, relative, standard, unit = np.split(out, ends, axis=2)
+    calendar[:] = _calendar(spec, state.origin)
+    relative[:] = _relative(relative, state, transform)
+    standard[:] = _neutral(standard)
+    unit[:] = _unit(spec, unit)
+    return out
 
 
-def _unit(feature: Feature, values: Floats) -> Floats:
-    """A bounded feature on 0..1; times since and until an event as closeness, since the day before matters most."""
-    low, high = feature.low or 0.0, feature.high or 1.0
-    near = feature.name.startswith(_DISTANCES)
-    unit = np.divide(1, 1 + values) if near else (values - low) / (high - low)
-    return np.where(np.isfinite(unit), unit, 0).astype(np.float32)
+def _unit(spec: TierSpec, values: Floats) -> Floats:
+    """[..., K] bounded features on 0..1; times since and until an event as closeness, since the day before matters
+    most."""
+    near, low, span = _unit_scales(spec)
+    unit = np.where(near, 1, values - low) / np.where(near, 1 + values, span)
+    return np.where(np.isfinite(unit), unit, 0)
+
+
+@cache
+def _unit_scales(spec: TierSpec) -> tuple[NDArray[np.bool_], Floats, Floats]:
+    """Of each bounded feature: is it a time since or until an event, where does its range begin, how long is it?"""
+    features = _bounded_targets(spec)
+    near = [feature.name.startswith(_DISTANCES) for feature in features]
+    low = [feature.low or 0.0 for feature in features]
+    span = [(feature.high or 1.0) - start for feature, start in zip(features, low, strict=True)]
+    return np.array(near, np.bool_), np.array(low, np.float32), np.array(span, np.float32)
 
 
 def channel_input(name: str, values: Floats, price_mean: Floats, scales: Scales) -> Floats:
     """A channel as a network input: flags as they are, price relative to its mean, others standardised; unknown is 0,
     which is each input's neutral value (off, at the mean)."""
+    return _neutral(_scaled(name, values, price_mean, scales))
+
+
+def _scaled(name: str, values: Floats, price_mean: Floats, scales: Scales) -> Floats:
     if name == OPEN:
         values = 1 - values
     elif name == HOLIDAY:
@@ -93,6 +111,10 @@ def channel_input(name: str, values: Floats, price_mean: Floats, scales: Scales)
     elif name in scales:
         center, spread = scales[name]
         values = (values - center) / spread
+    return values
+
+
+def _neutral(values: Floats) -> Floats:
     return np.clip(np.where(np.isfinite(values), values, 0), -_CLIP, _CLIP).astype(np.float32)
 
 
@@ -131,18 +153,20 @@ def demand_from_reference(ref: Floats, spread: Floats, transform: Transform, out
 def relative_level(level: Floats, center: Floats, spread: Floats, transform: Transform) -> Floats:
     """Demand on the series' own scale, in spreads from its centre; unknown is 0, "as usual"."""
     scaled = level if transform == "log" else np.log(np.maximum(level, 0) + 0.5)
-    relative = (scaled - center) / spread
-    return np.clip(np.where(np.isfinite(relative), relative, 0), -_CLIP, _CLIP).astype(np.float32)
+    return _neutral((scaled - center) / spread)
 
 
 def _relative(level: Floats, state: SeriesState, transform: Transform) -> Floats:
-    center, spread = state.scalar("center")[:, None], state.scalar("spread")[:, None]
+    center, spread = (state.scalar(name)[:, None, None] for name in ("center", "spread"))
     return relative_level(level, center, spread, transform)
 
 
-def _calendar(spec: TierSpec, state: SeriesState) -> list[Floats]:
-    days = state.target_dates.astype("datetime64[D]")
+@lru_cache(maxsize=64)
+def _calendar(spec: TierSpec, origin: np.datetime64) -> Floats:
+    """[H, 5], not to be written to."""
+    days = target_dates(spec.grain, spec.horizon, origin)
     year = 2 * np.pi * (days - days.astype("datetime64[Y]").astype("datetime64[D]")).astype(np.int64) / 365.25
     week = 2 * np.pi * season_position(spec, days) / max(spec.season, 1)
     ahead = np.arange(1, spec.horizon + 1) / spec.horizon
-    return [v[None].astype(np.float32) for v in (np.sin(week), np.cos(week), np.sin(year), np.cos(year), ahead)]
+    columns = (np.sin(week), np.cos(week), np.sin(year), np.cos(year), ahead)
+    return np.stack(columns, axis=1).astype(np.float32)

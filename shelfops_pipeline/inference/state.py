@@ -5,9 +5,10 @@ turned into model inputs by `inference.matrix` and `inference.sequence`. Overrid
 changes `channels` only; nothing has to be recomputed from history.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property, lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -72,7 +73,7 @@ class Layout:
             encoder=(spec.encoder_length, 2 + len(spec.channels)),
         )
 
-    @property
+    @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Array name -> shape without the series axis."""
         return {
@@ -84,6 +85,26 @@ class Layout:
             "encoder": self.encoder,
             "shift": (len(MEMBERS), self.horizon),
         }
+
+    @cached_property
+    def ends(self) -> tuple[int, ...]:
+        """Where each array ends in a payload."""
+        return tuple(np.cumsum([math.prod(shape) for shape in self.shapes.values()]).tolist())
+
+    def check(self, payload: Floats) -> None:
+        """Raises ValueError unless the payload [..., n] has the layout's size."""
+        if payload.shape[-1] != self.ends[-1]:
+            raise ValueError(f"payload holds {payload.shape[-1]} numbers, the layout {self.ends[-1]}")
+
+
+@lru_cache(maxsize=64)
+def target_dates(grain: Grain, horizon: int, origin: np.datetime64) -> NDArray[np.datetime64]:
+    """[horizon] the forecast periods after `origin`, not to be written to; a week is named by its first day."""
+    step = 7 if grain is Grain.WEEK else 1
+    ahead = (np.arange(1, horizon + 1) * step).astype("timedelta64[D]")
+    dates = origin.astype("datetime64[D]") + ahead
+    dates.flags.writeable = False
+    return dates
 
 
 @dataclass(frozen=True)
@@ -109,10 +130,8 @@ class SeriesState:
 
     @property
     def target_dates(self) -> NDArray[np.datetime64]:
-        """[H] the forecast periods; a week is named by its first day."""
-        step = 7 if self.grain is Grain.WEEK else 1
-        ahead = (np.arange(1, self.layout.horizon + 1) * step).astype("timedelta64[D]")
-        return self.origin.astype("datetime64[D]") + ahead
+        """[H] see `target_dates`."""
+        return target_dates(self.grain, self.layout.horizon, self.origin)
 
     def scalar(self, name: str) -> Floats:
         """[S]"""
@@ -163,14 +182,16 @@ class SeriesState:
     @classmethod
     def unpack(cls, spec: TierSpec, origin: np.datetime64, payloads: Sequence[bytes]) -> Self:
         """Inverse of `pack`. Raises ValueError when a payload does not have the layout's size."""
+        return cls.of_rows(spec, origin, np.stack([np.frombuffer(p, dtype="<f4") for p in payloads]))
+
+    @classmethod
+    def of_rows(cls, spec: TierSpec, origin: np.datetime64, payloads: Floats) -> Self:
+        """`unpack` of payloads that are arrays already, [S, n]. Raises ValueError as it does."""
         layout = Layout.of(spec)
-        sizes = [int(np.prod(shape)) for shape in layout.shapes.values()]
-        flat = np.stack([np.frombuffer(p, dtype="<f4") for p in payloads])
-        if flat.shape[1] != sum(sizes):
-            raise ValueError(f"payload holds {flat.shape[1]} numbers, the layout {sum(sizes)}")
-        parts = np.split(flat, np.cumsum(sizes)[:-1], axis=1)
+        layout.check(payloads)
+        starts = (0, *layout.ends[:-1])
         arrays = {
-            name: part.reshape(len(payloads), *shape).copy()
-            for (name, shape), part in zip(layout.shapes.items(), parts, strict=True)
+            name: payloads[:, start:end].reshape(len(payloads), *shape).copy()
+            for (name, shape), start, end in zip(layout.shapes.items(), starts, layout.ends, strict=True)
         }
         return cls(layout=layout, grain=spec.grain, origin=origin, **arrays)

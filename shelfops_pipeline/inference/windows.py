@@ -4,6 +4,8 @@ All functions take [S, W] arrays and return [S, W]; nothing reaches beyond the a
 origin (periods after the horizon) cannot be used by accident.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,9 +15,12 @@ Bools = NDArray[np.bool_]
 
 def _padded_cumsum(values: NDArray[np.generic]) -> NDArray[np.float64]:
     """[S, W + 1]: sums of the first k values."""
-    return np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1, dtype=np.float64)], axis=1)
+    total = np.zeros((len(values), values.shape[1] + 1))
+    np.cumsum(values, axis=1, out=total[:, 1:])
+    return total
 
 
+@lru_cache(maxsize=64)
 def _bounds(width: int, before: int, after: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     at = np.arange(width)
     return np.clip(at - before, 0, width), np.clip(at + after + 1, 0, width)
