@@ -13,12 +13,15 @@ from anyio import CapacityLimiter, to_thread
 
 from shelfops_api.schemas import SeriesForecast, SeriesRequest
 from shelfops_api.snapshot import Snapshot
-from shelfops_api.whatif import SeriesKey, predict_batch
+from shelfops_api.whatif import Question, SeriesKey, checked, forecasts, raised_or_given
 from shelfops_pipeline.contracts.columns import Metric
 from shelfops_pipeline.store.records import OnlineFeatures
 
 MOST_SERIES: Final = 64
 """Of several requests together; one request may have more."""
+FEW_SERIES: Final = 16
+"""Computed on the event loop itself. They take about 3 ms, and a thread would not spare the loop these: it keeps the
+interpreter to itself for up to 5 ms at a time (`sys.getswitchinterval`), and the two would wait for each other."""
 
 Outcome = list[SeriesForecast] | Exception
 
@@ -37,7 +40,7 @@ class Job:
 
 
 class Batcher:
-    """One batch at a time, in a worker thread. Used from one event loop."""
+    """One batch at a time. Used from one event loop."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Job, asyncio.Future[list[SeriesForecast]]]] = []
@@ -54,10 +57,10 @@ class Batcher:
 
     async def _run(self) -> None:
         while self._waiting:
+            await asyncio.sleep(0)  # what has arrived by now is read first, and joins
             taken = self._take()
-            jobs, outcomes = [job for job, _ in taken], list[Outcome]()
             try:
-                outcomes = await to_thread.run_sync(predict_together, jobs, limiter=self._thread)
+                outcomes = await self._compute([job for job, _ in taken])
             except Exception as error:  # noqa: BLE001 - such as no thread: who waits must not wait for ever
                 outcomes = [error] * len(taken)
             for (_, answer), outcome in zip(taken, outcomes, strict=True):
@@ -67,6 +70,11 @@ class Batcher:
                     answer.set_exception(outcome)
                 else:
                     answer.set_result(outcome)
+
+    async def _compute(self, jobs: Sequence[Job]) -> list[Outcome]:
+        if sum(len(job.series) for job in jobs) <= FEW_SERIES:
+            return predict_together(jobs)
+        return await to_thread.run_sync(predict_together, jobs, limiter=self._thread)
 
     def _take(self) -> list[tuple[Job, asyncio.Future[list[SeriesForecast]]]]:
         """The first in line, and those right behind it that can be computed with it."""
@@ -81,20 +89,22 @@ class Batcher:
 
 
 def predict_together(jobs: Sequence[Job]) -> list[Outcome]:
-    """The outcome of every job, in order; what is wrong with one concerns no other."""
-    if len(jobs) == 1:
-        return [_alone(jobs[0])]
-    features = {key: row for job in jobs for key, row in job.features.items()}
-    together = Job(jobs[0].snapshot, features, [one for job in jobs for one in job.series], jobs[0].metric)
-    found = _alone(together)
-    if isinstance(found, Exception):
-        return [_alone(job) for job in jobs]
-    answers = iter(found)
-    return [[next(answers) for _ in job.series] for job in jobs]
+    """The outcome of every job, in order. What is wrong with one neither fails the others nor costs them anything."""
+    asked = [_checked(job) for job in jobs]
+    questions = [one for part in asked if not isinstance(part, Exception) for one in part]
+    answers = iter(forecasts(jobs[0].snapshot.release, questions, jobs[0].metric))
+    return [part if isinstance(part, Exception) else _given([next(answers) for _ in part]) for part in asked]
 
 
-def _alone(job: Job) -> Outcome:
+def _checked(job: Job) -> list[Question] | Exception:
     try:
-        return predict_batch(job.snapshot, job.features, job.series, job.metric)
+        return checked(job.snapshot, job.features, job.series)
     except Exception as error:  # noqa: BLE001 - raised again where the request waits
+        return error
+
+
+def _given(answers: Sequence[SeriesForecast | ArithmeticError]) -> Outcome:
+    try:
+        return [raised_or_given(one) for one in answers]
+    except ArithmeticError as error:
         return error

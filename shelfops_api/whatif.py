@@ -1,18 +1,19 @@
-"""Predict a batch of series with changes to their known future: one model call per version and origin."""
+"""Predict series with changes to their known future: what each request asks is checked for itself, and all that are
+asked together are computed with one model call per version and origin."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import lru_cache
 
 import numpy as np
 
 from shelfops_api.errors import Code, Fault, Problem, pointer
 from shelfops_api.schemas import SeriesForecast, SeriesRequest
 from shelfops_api.snapshot import Snapshot
-from shelfops_pipeline.contracts.columns import FORECAST_COLUMNS, Metric
+from shelfops_pipeline.contracts.columns import FORECAST_COLUMNS, Grain, Metric
 from shelfops_pipeline.inference.predict import Forecast, ServedModel, predict_demand
-from shelfops_pipeline.inference.state import SeriesState
+from shelfops_pipeline.inference.state import Layout, SeriesState, target_dates
 from shelfops_pipeline.store.records import OnlineFeatures
 
 SeriesKey = tuple[str, str]
@@ -22,17 +23,18 @@ PERIOD_COLUMNS = FORECAST_COLUMNS[2:]
 
 
 @dataclass(frozen=True)
-class _Group:
-    """The requested series that one model serves from one origin; row r of `state` is series `at[r]` of the batch."""
+class Question:
+    """One series of a request that can be answered: its model, what was published for it, and what is different."""
 
+    series: SeriesRequest
     model: ServedModel
-    state: SeriesState
-    at: list[int]
+    features: OnlineFeatures
+    changes: Changes
 
-    @cached_property
-    def horizons(self) -> dict[date, int]:
-        """Date -> horizon, 1..H."""
-        return {day: h for h, day in enumerate(self.state.target_dates.tolist(), start=1)}
+    @property
+    def group(self) -> tuple[str, date]:
+        """Those of one group are predicted together."""
+        return self.features.model_version, self.features.origin
 
 
 def predict_batch(
@@ -41,45 +43,74 @@ def predict_batch(
     batch: Sequence[SeriesRequest],
     metric: Metric,
 ) -> list[SeriesForecast]:
-    """The forecasts in the order of `batch`.
+    """The forecasts in the order of `batch`; raises what `checked` and `forecasts` find wrong."""
+    found = forecasts(snapshot.release, checked(snapshot, features, batch), metric)
+    return [raised_or_given(one) for one in found]
 
-    Every series must be in `features`. Raises Problem, naming everything wrong at once, for a date outside of the
-    horizon or a channel that the series' model does not know; nothing is predicted then.
+
+def checked(
+    snapshot: Snapshot, features: Mapping[SeriesKey, OnlineFeatures], batch: Sequence[SeriesRequest]
+) -> list[Question]:
+    """What is asked of each series of one request; every series must be in `features`.
+
+    Raises Problem, naming everything wrong at once, for a date outside of the horizon or a channel that the series'
+    model does not know; BundleError or ValueError where what was published is not of the release's models.
     """
-    groups = _groups(snapshot, features, batch)
-    faults = [fault for group in groups for row, i in enumerate(group.at) for fault in _apply(group, row, i, batch[i])]
+    questions, faults = list[Question](), list[Fault]()
+    for i, series in enumerate(batch):
+        row = features[series.key]
+        question = Question(series, snapshot.model(row.model_version), row, {})
+        Layout.of(question.model.spec).check(row.values)
+        faults += _note_changes(question, i)
+        questions.append(question)
     if faults:
         first = min(faults, key=lambda fault: fault.pointer)
         raise Problem(Code(first.code), f"{first.pointer}: {first.detail}", faults)
-    answers: dict[int, SeriesForecast] = {}
-    for group in groups:
-        forecast = predict_demand(group.model, group.state, metric, others=False)
-        answers |= dict(zip(group.at, _answers(snapshot.release, group, forecast, batch), strict=True))
-    return [answers[i] for i in range(len(batch))]
+    return questions
 
 
-def _groups(
-    snapshot: Snapshot, features: Mapping[SeriesKey, OnlineFeatures], batch: Sequence[SeriesRequest]
-) -> list[_Group]:
-    members: dict[tuple[str, date], list[int]] = {}
-    for i, series in enumerate(batch):
-        row = features[series.key]
-        members.setdefault((row.model_version, row.origin), []).append(i)
-    groups = []
-    for (version, origin), at in members.items():
-        model = snapshot.model(version)
-        payloads = [features[batch[i].key].values.tobytes() for i in at]
-        groups.append(_Group(model, SeriesState.unpack(model.spec, np.datetime64(origin), payloads), at))
-    return groups
+def forecasts(release: str, questions: Sequence[Question], metric: Metric) -> list[SeriesForecast | ArithmeticError]:
+    """The answers in the order of `questions`; an error in place of a forecast that is not finite."""
+    groups: dict[tuple[str, date], list[int]] = {}
+    for i, question in enumerate(questions):
+        groups.setdefault(question.group, []).append(i)
+    answers: dict[int, SeriesForecast | ArithmeticError] = {}
+    for at in groups.values():
+        asked = [questions[i] for i in at]
+        forecast = predict_demand(asked[0].model, _state(asked), metric, others=False)
+        answers |= dict(zip(at, _answers(release, asked, forecast), strict=True))
+    return [answers[i] for i in range(len(questions))]
 
 
-def _apply(group: _Group, row: int, i: int, series: SeriesRequest) -> Iterable[Fault]:
-    """Write the overrides of one series into the group's state; yields what cannot be done."""
-    horizons, known = group.horizons, group.state.layout.channels
+def raised_or_given(answer: SeriesForecast | ArithmeticError) -> SeriesForecast:
+    """The forecast. Raises the error that stands in its place."""
+    if isinstance(answer, ArithmeticError):
+        raise answer
+    return answer
+
+
+def _state(asked: Sequence[Question]) -> SeriesState:
+    """The states of one group's series, changed as asked."""
+    origin = np.datetime64(asked[0].features.origin)
+    state = SeriesState.of_rows(asked[0].model.spec, origin, np.stack([one.features.values for one in asked]))
+    for row, one in enumerate(asked):
+        state.override(row, one.changes)
+    return state
+
+
+@lru_cache(maxsize=64)
+def _horizons(grain: Grain, horizon: int, origin: date) -> dict[date, int]:
+    """Date -> horizon, 1..H."""
+    return {day: h for h, day in enumerate(target_dates(grain, horizon, np.datetime64(origin)).tolist(), start=1)}
+
+
+def _note_changes(question: Question, i: int) -> Iterable[Fault]:
+    """Put the overrides of series `i` of a request into the question; yields what cannot be done."""
+    spec, series = question.model.spec, question.series
+    horizons, known = _horizons(spec.grain, spec.horizon, question.features.origin), spec.channels
     for k, day in enumerate(series.dates or ()):
         if day not in horizons:
             yield _outside(("series", i, "dates", k), day, horizons)
-    changes: Changes = {}
     for k, override in enumerate(series.overrides):
         at = ("series", i, "overrides", k)
         if override.date not in horizons:
@@ -87,12 +118,11 @@ def _apply(group: _Group, row: int, i: int, series: SeriesRequest) -> Iterable[F
             continue
         for name, value in override.changes().items():
             if name in known:
-                changes.setdefault(name, []).append((horizons[override.date], value))
+                question.changes.setdefault(name, []).append((horizons[override.date], value))
             else:
                 place = (*at, "covariates", name) if name in override.covariates else (*at, name)
-                detail = f"model {group.model.version} does not use '{name}'; it knows {', '.join(known) or 'none'}"
+                detail = f"model {question.model.version} does not use '{name}'; it knows {', '.join(known) or 'none'}"
                 yield Fault(location="body", pointer=pointer(place), detail=detail, code=Code.UNKNOWN_CHANNEL)
-    group.state.override(row, changes)
 
 
 def _outside(place: tuple[object, ...], day: date, horizons: Mapping[date, int]) -> Fault:
@@ -106,27 +136,27 @@ def covered(dates: Sequence[date]) -> str:
     return f"{dates[0]} to {dates[-1]}" + (f", every {step} days" if step > 1 else "")
 
 
-def _answers(
-    release: str, group: _Group, forecast: Forecast, batch: Sequence[SeriesRequest]
-) -> Iterable[SeriesForecast]:
+def _answers(release: str, asked: Sequence[Question], forecast: Forecast) -> Iterable[SeriesForecast | ArithmeticError]:
     days: list[date] = forecast.dates.tolist()
     table = np.concatenate([forecast.mean[..., None], forecast.point[..., None], forecast.quantiles], axis=2)
-    if not np.isfinite(table).all():
-        raise ArithmeticError(f"model {group.model.version} gave a forecast that is not finite")
+    finite = np.isfinite(table).all(axis=(1, 2)).tolist()
     # float32 has seven digits; more would only make the answer longer.
     rows = table.astype(np.float64).round(6).tolist()
-    for r, i in enumerate(group.at):
-        series = batch[i]
-        wanted = set(series.dates or days)
+    for one, periods, usable in zip(asked, rows, finite, strict=True):
+        version = one.features.model_version
+        if not usable:
+            yield ArithmeticError(f"model {version} gave a forecast that is not finite")
+            continue
+        wanted = set(one.series.dates or days)
         yield SeriesForecast.model_validate(  # at once: a call per period would take several times as long
             {
-                "store_id": series.store_id,
-                "item_id": series.item_id,
+                "store_id": one.series.store_id,
+                "item_id": one.series.item_id,
                 "release": release,
-                "model_version": group.model.version,
+                "model_version": version,
                 "forecast": [
                     dict(zip(PERIOD_COLUMNS, (day, *values), strict=True))
-                    for day, values in zip(days, rows[r], strict=True)
+                    for day, values in zip(days, periods, strict=True)
                     if day in wanted
                 ],
             }
