@@ -61,7 +61,7 @@ def stored_features(
     if missing:
         loaded = online_features(services.warehouse.engine(), snapshot.release, missing)
         found |= loaded
-        _hold(services, snapshot, loaded)
+        _hold(services, snapshot.release, loaded)
     faults = [
         Fault(
             location="body",
@@ -109,11 +109,12 @@ def _held(services: Services, snapshot: Snapshot, key: SeriesKey) -> OnlineFeatu
     return OnlineFeatures(version, date.fromisoformat(origin), np.frombuffer(payload, "<f4"))
 
 
-def _hold(services: Services, snapshot: Snapshot, loaded: dict[SeriesKey, OnlineFeatures]) -> None:
+def _hold(services: Services, release: str, loaded: dict[SeriesKey, OnlineFeatures]) -> None:
     """Inputs are held as bytes, like answers: memory is counted by them. Redis would be no faster than the warehouse,
-    which has those of a whole batch in one query."""
-    if snapshot.edition is None:
-        return
+    which has those of a whole batch in one query. They are held under the edition that they were read from: a release
+    that was published anew is noticed a moment later than its rows can be read."""
     for key, row in loaded.items():
-        head = json.dumps([row.model_version, row.origin.isoformat()]).encode()
-        services.answers.memory.put(snapshot.edition, (_FEATURES, *key), head + b"\n" + row.values.tobytes())
+        if row.published_at is not None:
+            head = json.dumps([row.model_version, row.origin.isoformat()]).encode()
+            body = head + b"\n" + row.values.tobytes()
+            services.answers.memory.put(edition_of(release, row.published_at), (_FEATURES, *key), body)

@@ -84,10 +84,12 @@ def online_features(engine: Engine, release: str, keys: Sequence[SeriesKey]) -> 
             features.c.model_version,
             features.c.origin,
             features.c.payload,
+            releases.c.published_at,
         )
         .join_from(features, wanted, same)
+        .join(releases, releases.c.release == features.c.release, isouter=True)
         .where(features.c.release == release)
     )
     with engine.connect() as connection:
         rows = connection.execute(statement).all()
-    return {(s, i): OnlineFeatures(version, at, np.frombuffer(data, "<f4")) for s, i, version, at, data in rows}
+    return {(s, i): OnlineFeatures(version, at, np.frombuffer(data, "<f4"), t) for s, i, version, at, data, t in rows}

@@ -59,6 +59,8 @@ class OnlineFeatures(NamedTuple):
     model_version: str
     origin: date
     values: NDArray[np.float32]
+    published_at: datetime | None = None
+    """When the release was, as of the same read; None before it is published, and where nobody asks."""
 
 
 @dataclass(frozen=True)

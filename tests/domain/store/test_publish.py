@@ -116,7 +116,12 @@ def test_online_features_come_back_bit_for_bit(warehouse: Engine) -> None:
     for key, row in zip(keys, payload, strict=True):
         assert found[key].values.tobytes() == row.tobytes()
         assert found[key].origin == date(2025, 2, 28)
+        assert found[key].published_at is None
     assert reads.online_features(warehouse, "r1", []) == {}
+    publish_release(warehouse, "r1")
+    published = reads.latest_release(warehouse, "shop")
+    assert published is not None
+    assert reads.online_features(warehouse, "r1", keys)[keys[0]].published_at == published.published_at
 
 
 def test_the_latest_release_is_the_last_published_of_the_dataset(warehouse: Engine) -> None:
