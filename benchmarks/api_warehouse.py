@@ -29,7 +29,6 @@ from shelfops_pipeline.store.embedded import embedded_postgres
 from shelfops_pipeline.store.engine import for_database, open_engine, warehouse_url
 from shelfops_pipeline.store.migrate import migrate
 
-SERIES: Final = 30_490
 ROWS: Final = 16
 _DATABASE: Final = "shelfops_bench_api"
 _COPIED: Final = ("releases", "online_features", "demand_forecasts")
@@ -52,8 +51,8 @@ class Retailer:
 
 
 @contextmanager
-def copied_release(home: Path, pointer: ChampionPointer) -> Iterator[tuple[str, Retailer, str]]:
-    """The URL of a database with the release, what is in it, and an API key."""
+def copied_release(home: Path, pointer: ChampionPointer, least: int) -> Iterator[tuple[str, Retailer, str]]:
+    """The URL of a database with the release, its series repeated to `least`; what is in it; and an API key."""
     with embedded_postgres(home) as source:
         url = for_database(source, _DATABASE)
         with _connect(source) as admin:
@@ -65,7 +64,7 @@ def copied_release(home: Path, pointer: ChampionPointer) -> Iterator[tuple[str, 
             with _connect(source) as old, _connect(url) as new:
                 for table in _COPIED:
                     _copy(old, new, table, pointer.release)
-                _repeat(new)
+                _repeat(new, least)
                 retailer = _retailer(new, home, pointer)
             key = issue_key(engine, pointer.dataset, "bench", [Scope.READ, Scope.PREDICT], by="bench").text
             engine.dispose()
@@ -118,14 +117,14 @@ def _copy(old: "psycopg.Connection[Any]", new: "psycopg.Connection[Any]", table:
             target.write(block)
 
 
-def _repeat(connection: "psycopg.Connection[Any]") -> None:
+def _repeat(connection: "psycopg.Connection[Any]", least: int) -> None:
     """The same forecasts under other items."""
     (series,) = connection.execute("SELECT count(DISTINCT (store_id, item_id)) FROM demand_forecasts").fetchone() or (
         0,
     )
     if not series:
         raise ShelfOpsError("the champion's forecasts are not in the warehouse of the home; run its graph first")
-    times = max(SERIES // series - 1, 0)
+    times = max(least // series - 1, 0)
     say(f"{series} series, and {times} times as many like them")
     columns = ", ".join(("date", "model_version", *FORECAST_COLUMNS[3:]))
     connection.execute(
