@@ -1,7 +1,7 @@
 """The least a service of the same models costs: one FastAPI route around two onnxruntime sessions, and nothing else.
 
 `SHELFOPS_FLOOR` is the folder of a version. A request brings the 16 rows of XGBoost; the inputs of the LSTM, which the
-bundle's blank series has, are made once.
+bundle's blank series has, are made once. Models run on the event loop: handing each request to a thread costs more.
 """
 
 import os
@@ -33,7 +33,7 @@ app = FastAPI()
 
 
 @app.post("/predict")
-def predict(rows: list[list[float]]) -> dict[str, list[float]]:
+async def predict(rows: list[list[float]]) -> dict[str, list[float]]:
     boosted = backend.xgboost(np.array(rows, dtype=np.float32))
     recurrent = backend.lstm(*lstm_inputs)[0]
     return {"xgboost": boosted.tolist(), "lstm": recurrent.tolist()}

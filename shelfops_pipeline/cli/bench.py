@@ -54,8 +54,10 @@ def bench_api(
     home: Annotated[
         Path | None, typer.Option(help="Home whose champion serves; without, a small one is trained")
     ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="stored, what-if or bulk; may be repeated")] = None,
 ) -> None:
     """The API beside `mlflow models serve` and a bare FastAPI + ONNX route; one JSON object on stdout."""
     from shelfops_pipeline.services.commands import run_benchmark
 
-    run_benchmark("api", [] if home is None else ["--home", str(home)])
+    given = [] if home is None else ["--home", str(home)]
+    run_benchmark("api", given + (["--only", *only] if only else []))
