@@ -17,7 +17,6 @@ from dagster._serdes import unpack_value
 from dagster_celery.make_app import make_app
 from dagster_celery.tasks import create_task
 
-import shelfops_pipeline.definitions  # noqa: F401  # before the fork of each step, which then need not load it
 from shelfops_pipeline.defs.executor import app_args, broker_url
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.keeper import die_with_parent
@@ -40,6 +39,7 @@ class StepOfLiveRun(Task):  # type: ignore[misc]  # Celery has no types
 
 
 app = make_app(app_args(broker_url(Settings())))
+app.conf.imports = ["shelfops_pipeline.definitions"]  # when a worker starts: each step's process is forked with them
 create_task(app, base=StepOfLiveRun)
 
 
