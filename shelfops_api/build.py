@@ -1,13 +1,13 @@
 """Builds what lives as long as the application, and says what runs beside its requests."""
 
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from threading import BoundedSemaphore
-from typing import Any
 
 from shelfops_api.alert_hub import AlertHub
 from shelfops_api.announcements import listen_for_releases
 from shelfops_api.answers import Answers
 from shelfops_api.auth import Authenticator
+from shelfops_api.background import Work
 from shelfops_api.batching import Batcher
 from shelfops_api.champion import Champion, release_memory
 from shelfops_api.deps import Services
@@ -18,10 +18,13 @@ from shelfops_api.metrics import Metrics
 from shelfops_api.settings import ApiSettings
 from shelfops_api.shared_cache import SharedCache
 from shelfops_api.warehouse import Warehouse
+from shelfops_pipeline.store.bus import check_redis_url
 
 
 def build_services(settings: ApiSettings) -> Services:
     """Connects to nothing. Raises ShelfOpsError for settings that are refused."""
+    if settings.redis_url is not None:
+        check_redis_url(settings.redis_url.get_secret_value())
     warehouse, limiter, measures = Warehouse(settings), RateLimiter(settings), Metrics()
     keys = KeyRing(warehouse, settings)
     return Services(
@@ -39,7 +42,7 @@ def build_services(settings: ApiSettings) -> Services:
     )
 
 
-def background_work(services: Services) -> Iterator[Coroutine[Any, Any, Any]]:
+def background_work(services: Services) -> Iterator[Work]:
     """What is done until the service ends."""
     settings, serving = services.settings, services.champion
 
@@ -47,12 +50,13 @@ def background_work(services: Services) -> Iterator[Coroutine[Any, Any, Any]]:
         services.answers.memory.keep_only(None if serving.snapshot is None else serving.snapshot.edition)
         release_memory()
 
-    yield serving.watch(settings.api_poll_seconds, swapped)
-    yield services.keys.watch()
-    yield services.limiter.watch()
-    yield services.alerts.watch()
-    if settings.redis_url is not None:
-        yield listen_for_releases(settings.redis_url.get_secret_value(), settings.retailer, serving.wake)
+    yield Work("champion", lambda: serving.watch(settings.api_poll_seconds, swapped))
+    yield Work("keys", services.keys.watch)
+    yield Work("limits", services.limiter.watch)
+    yield Work("alerts", services.alerts.watch)
+    if (url := settings.redis_url) is not None:
+        redis = url.get_secret_value()
+        yield Work("releases", lambda: listen_for_releases(redis, settings.retailer, serving.wake))
 
 
 def _shared_cache(settings: ApiSettings) -> SharedCache | None:

@@ -8,7 +8,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, APIWebSocketRoute
 
 from shelfops_api import errors
-from shelfops_api.auth import Require
+from shelfops_api.auth import Require, Scope
 from shelfops_api.errors import Code
 
 _SCHEMES: Final = {
@@ -19,7 +19,7 @@ _SCHEMES: Final = {
     },
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key"},
 }
-_GUARDED: Final = (
+GUARDED: Final = (
     Code.UNAUTHENTICATED,
     Code.INVALID_CREDENTIALS,
     Code.TOKEN_EXPIRED,
@@ -27,6 +27,7 @@ _GUARDED: Final = (
     Code.ORIGIN_REFUSED,
     Code.RATE_LIMITED,
     Code.WAREHOUSE_UNAVAILABLE,
+    Code.WAREHOUSE_OUTDATED,
 )
 _BODY: Final = (Code.BAD_REQUEST, Code.BODY_TOO_LARGE, Code.BODY_TOO_DEEP, Code.INVALID_REQUEST)
 
@@ -52,6 +53,11 @@ class Api(FastAPI):
         return super().openapi()
 
 
+def security(scope: Scope | None) -> list[dict[str, list[str]]]:
+    """What OpenAPI says of a route that needs `scope`: any of our ways to show it."""
+    return [{name: [] if scope is None else [scope.value]} for name in _SCHEMES]
+
+
 def guards(routers: Iterable[APIRouter]) -> Iterator[tuple[APIRoute | APIWebSocketRoute, Require | None]]:
     """Every route, and what lets callers in; None where anybody may come."""
     for router in routers:
@@ -70,9 +76,8 @@ def _required(dependant: Dependant) -> Iterator[Require]:
 
 def _document(operation: dict[str, Any], guard: Require) -> None:
     """Its scope, and the problems that any guarded route may answer with, beside those that it names itself."""
-    scopes = [] if guard.scope is None else [guard.scope.value]
-    operation["security"] = [{name: scopes} for name in _SCHEMES]
-    common = (*_GUARDED, *(_BODY if "requestBody" in operation else ()))
+    operation["security"] = security(guard.scope)
+    common = (*GUARDED, *(_BODY if "requestBody" in operation else ()))
     for status, response in errors.documented(*common).items():
         known = operation["responses"].setdefault(str(status), response)
         for media_type, content in response["content"].items():

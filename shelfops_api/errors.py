@@ -9,10 +9,11 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from psycopg.errors import UndefinedTable
+from psycopg.errors import UndefinedColumn, UndefinedTable
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketState
@@ -67,6 +68,7 @@ class Code(StrEnum):
     RELEASE_UNPUBLISHED = "release_unpublished"
     TOO_MANY_STREAMS = "too_many_streams"
     WAREHOUSE_UNAVAILABLE = "warehouse_unavailable"
+    WAREHOUSE_OUTDATED = "warehouse_outdated"
     REGISTRY_DAMAGED = "registry_damaged"
     INTERNAL_ERROR = "internal_error"
 
@@ -103,6 +105,7 @@ _MEANING: Final[dict[Code, tuple[int, str]]] = {
     Code.RELEASE_UNPUBLISHED: (503, "The release has not been published yet"),
     Code.TOO_MANY_STREAMS: (503, "Too many bulk streams at a time"),
     Code.WAREHOUSE_UNAVAILABLE: (503, "The warehouse cannot be reached"),
+    Code.WAREHOUSE_OUTDATED: (503, "The warehouse has not been migrated to this version"),
     Code.REGISTRY_DAMAGED: (503, "The model registry cannot be read"),
     Code.INTERNAL_ERROR: (500, "Something went wrong here"),
 }
@@ -219,13 +222,19 @@ async def _on_invalid(request: Request, error: RequestValidationError) -> JSONRe
 
 
 async def _on_warehouse(request: Request, error: Exception) -> JSONResponse:
-    """The database is away, or was never migrated; any other database error is a defect of ours."""
-    unmigrated = isinstance(error, ProgrammingError) and isinstance(error.orig, UndefinedTable)
-    if isinstance(error, ProgrammingError) and not unmigrated:
+    """The database is away, or older than this service; any other database error is a defect of ours."""
+    cause = error.__cause__ if isinstance(error, WarehouseUnavailable) and error.__cause__ is not None else error
+    reason = str(getattr(cause, "orig", None) or cause)
+    if isinstance(cause, ProgrammingError):
+        missing = isinstance(cause.orig, UndefinedTable | UndefinedColumn)
+        remedy = await run_in_threadpool(request.app.state.services.warehouse.outdated) if missing else None
+        if remedy is not None:
+            log.error("warehouse_outdated", reason=reason)
+            return await _answer(request, Problem(Code.WAREHOUSE_OUTDATED, remedy))
+    if isinstance(error, ProgrammingError):
         raise error
-    log.warning("warehouse_unavailable", reason=str(getattr(error, "orig", None) or error))
-    detail = "The warehouse has no tables yet" if unmigrated else "The warehouse did not answer; try again"
-    return await _answer(request, Problem(Code.WAREHOUSE_UNAVAILABLE, detail))
+    log.warning("warehouse_unavailable", reason=reason)
+    return await _answer(request, Problem(Code.WAREHOUSE_UNAVAILABLE, "The warehouse did not answer; try again"))
 
 
 async def _on_defect(request: Request, error: Exception) -> JSONResponse:

@@ -32,6 +32,7 @@ class KeyRing:
         self._every, self._grace = settings.api_key_refresh_seconds, settings.api_key_grace_seconds
         self._keys: Mapping[str, KeyRecord] = {}
         self._read_at = self._tried_at = float("-inf")
+        self._trouble: Exception | None = None
         self._reading: asyncio.Task[None] | None = None
         self._used: set[str] = set()
         self._may_note_use = True
@@ -55,7 +56,7 @@ class KeyRing:
             if time.monotonic() - self._tried_at > _READ_AT_MOST_EVERY or self._reading is not None:
                 await self._read()
             if self._is_stale():
-                raise WarehouseUnavailable("The API keys cannot be read")
+                raise WarehouseUnavailable("The API keys cannot be read") from self._trouble
             record = self._keys.get(key_id)
         now = datetime.now(UTC)
         if record is None or (record.expires_at is not None and record.expires_at <= now):
@@ -71,14 +72,19 @@ class KeyRing:
         """One reading at a time: whoever comes while it lasts waits for the same one, and not for ever."""
         if self._reading is None:
             self._reading = asyncio.create_task(self._load())
-        await asyncio.wait({self._reading}, timeout=_PATIENCE_SECONDS)
+        reading = self._reading
+        await asyncio.wait({reading}, timeout=_PATIENCE_SECONDS)
+        if reading.done():
+            reading.result()  # raises what nobody foresaw
 
     async def _load(self) -> None:
         self._tried_at = time.monotonic()
         try:
             records = await asyncio.to_thread(self._fetch)
             self._keys, self._read_at = {record.key_id: record for record in records}, self._tried_at
+            self._trouble = None
         except (ShelfOpsError, SQLAlchemyError) as error:
+            self._trouble = error
             log.warning("api_keys_not_read", reason=str(getattr(error, "orig", None) or error))
         finally:
             self._reading = None

@@ -1,16 +1,18 @@
 """The service: `uvicorn shelfops_api.main:app`. It connects to nothing before it starts to serve."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any, Final
 
 import structlog
 from fastapi import FastAPI
+from pydantic import ValidationError
 from starlette.middleware.cors import CORSMiddleware
 
 from shelfops_api import errors
+from shelfops_api.background import running
 from shelfops_api.body import BodyLimit
 from shelfops_api.build import background_work, build_services
 from shelfops_api.deps import Services
@@ -76,31 +78,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     with json_logs(services.settings.api_log_level):
         await asyncio.to_thread(services.champion.refresh)
         log.info("started", mode=services.settings.api_mode, open_without_credentials_to=services.auth.open_to)
-        async with _running(*background_work(services)):
+        async with running(background_work(services), services.metrics):
             yield
         services.answers.close()
         services.warehouse.close()
-
-
-@asynccontextmanager
-async def _running(*work: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
-    """Do `work` beside the block, and end it with the block."""
-    tasks = [asyncio.create_task(each) for each in work]
-    for task in tasks:
-        task.add_done_callback(_note_defect)
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.get_running_loop().shutdown_default_executor()  # their threads may still hold connections
-
-
-def _note_defect(task: "asyncio.Task[Any]") -> None:
-    """Nobody waits for what runs in the background, so its defects are told here."""
-    if not task.cancelled() and task.exception() is not None:
-        log.error("background_work_ended", exc_info=task.exception())
 
 
 def create_app(settings: ApiSettings | None = None) -> FastAPI:
@@ -129,6 +110,9 @@ def _from_environment() -> FastAPI:
     """What uvicorn serves; refused settings end the process with one line."""
     try:
         return create_app()
+    except ValidationError as error:
+        faults = [f"SHELFOPS_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False)]
+        raise SystemExit(f"shelfops: {'; '.join(faults)}") from None
     except ShelfOpsError as error:
         raise SystemExit(f"shelfops: {error}") from None
 

@@ -34,6 +34,12 @@ class Metrics:
         self.published: Final = Gauge(
             "shelfops_forecasts_age_seconds", "Since the serving forecasts were published; NaN: unknown", registry=own
         )
+        self.restarts: Final = Counter(
+            "shelfops_api_background_restarts",
+            "Work beside the requests that ended and began anew",
+            ("work",),
+            registry=own,
+        )
         self.up: Final = Gauge("shelfops_up", "1 if it answers", ("service",), registry=own)
 
     def answered(self, route: str, method: str, status: int, seconds: float | None) -> None:

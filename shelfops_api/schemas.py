@@ -95,6 +95,7 @@ class ChampionAnswer(Version):
             "channels": ["open", "on_promotion", "price", "holiday"],
             "metrics": {"mae": 3.21, "coverage_90": 0.903, "mape": None},
             "promoted_at": "2026-01-05T03:12:44Z",
+            "published_at": "2026-01-06T03:20:09Z",
             "cold_start": {"version": "v1", "tier": "cold_start", "mae": 3.94},
         }
     )
@@ -107,6 +108,9 @@ class ChampionAnswer(Version):
     channels: tuple[str, ...] = Field(description="Known-future inputs that a prediction may override")
     metrics: dict[str, float | None] = Field(description="Backtest metrics; null where undefined")
     promoted_at: datetime
+    published_at: datetime | None = Field(
+        description="When the forecasts that are served were written; a release gets new ones daily. null: unknown"
+    )
     cold_start: Version | None = Field(description="Serves the series whose history is too short for the champion")
 
     @classmethod
@@ -124,6 +128,7 @@ class ChampionAnswer(Version):
             channels=manifest.spec.channels,
             metrics=manifest.metrics,
             promoted_at=pointer.promoted_at,
+            published_at=snapshot.published_at,
             cold_start=cold and Version(version=cold.version, tier=cold.feature_tier, mae=cold.mae),
         )
 

@@ -26,6 +26,9 @@ class ApiSettings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="PostgreSQL warehouse; unset: the embedded server of home, if one is running"
     )
+    api_database_seconds: float = Field(
+        5.0, gt=0, description="How long PostgreSQL may take for a statement, or say nothing, before the answer is 503"
+    )
     redis_url: SecretStr | None = Field(
         None, description="Redis for rate limits, live alerts and the shared cache; unset: each process for itself"
     )

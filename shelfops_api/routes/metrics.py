@@ -14,6 +14,8 @@ from starlette.responses import Response
 
 from shelfops_api.auth import require
 from shelfops_api.deps import MetricsDep, Services, ServicesDep
+from shelfops_api.documentation import GUARDED, security
+from shelfops_api.errors import documented
 from shelfops_api.metrics import CONTENT_TYPE_LATEST, generate_latest
 from shelfops_pipeline.contracts.access import Scope
 from shelfops_pipeline.errors import ShelfOpsError
@@ -30,9 +32,17 @@ async def _guard(connection: HTTPConnection, services: ServicesDep) -> None:
 router = APIRouter(tags=["health"], dependencies=[Depends(_guard)])
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {CONTENT_TYPE_LATEST: {}}}})
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses=documented(*GUARDED) | {200: {"content": {CONTENT_TYPE_LATEST: {}}}},
+    openapi_extra={"security": [{}, *security(Scope.READ)]},
+)
 def metrics(metrics: MetricsDep, services: ServicesDep) -> Response:
-    """Counts, times and states of this process, in Prometheus' text format."""
+    """Counts, times and states of this process, in Prometheus' text format.
+
+    Anybody may ask, unless `SHELFOPS_API_METRICS_AUTH=on`: then it needs the scope `read`.
+    """
     snapshot = services.champion.snapshot
     metrics.champion.clear()
     if snapshot is not None:

@@ -2,21 +2,65 @@
 
 import hashlib
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
+import psycopg
+from psycopg.abc import RV, PQGen
 from psycopg.errors import LockNotAvailable
-from sqlalchemy import URL, Engine, create_engine, make_url, text
+from psycopg.rows import TupleRow
+from sqlalchemy import URL, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from shelfops_pipeline.errors import ShelfOpsError
 
 DRIVER: Final = "postgresql+psycopg"
 CONNECT_SECONDS: Final = 5
+SILENCE_SECONDS: Final = 1.0
+"""How much longer than its own limit a server may take to say that a statement took too long."""
+# A host that vanished says nothing: without these a connection to it waits for hours.
+_TCP: Final = {
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
 _SPELLINGS: Final = ("postgres", "postgresql", "postgresql+psycopg2", DRIVER)
 
 log = logging.getLogger(__name__)
+
+
+class SilentServerError(psycopg.OperationalError):
+    """The server did not say anything in time, not even that it would not: it is frozen, or cut off."""
+
+
+class _PatientConnection(psycopg.Connection[TupleRow]):
+    """Waits `patience` seconds for an answer, then hangs up: a frozen process keeps its sockets open for ever."""
+
+    patience: float | None = None
+
+    def wait(self, gen: PQGen[RV], *arguments: Any, **options: Any) -> RV:
+        return super().wait(gen if self.patience is None else self._impatient(gen), *arguments, **options)
+
+    def _impatient(self, gen: PQGen[RV]) -> PQGen[RV]:
+        """`gen`, which is woken every tenth of a second if nothing came (psycopg's protocol of waiting)."""
+        heard = time.monotonic()
+        try:
+            state = next(gen)
+            while True:
+                ready = yield state
+                if ready:
+                    heard = time.monotonic()
+                elif self.patience is not None and time.monotonic() - heard > self.patience:
+                    self.pgconn.finish()  # what it was doing is not known: nobody may use it again
+                    raise SilentServerError(f"the server said nothing for {self.patience:g} s")
+                state = gen.send(ready)
+        except StopIteration as end:
+            value: RV = end.value
+            return value
 
 
 def warehouse_url(url: str) -> URL:
@@ -50,18 +94,25 @@ def describe(url: URL) -> str:
     return f"{url.database or '(default database)'} on {host}{f':{url.port}' if url.port else ''}"
 
 
-def open_engine(url: str, *, application: str = "shelfops", check: bool = True) -> Engine:
+def open_engine(
+    url: str, *, application: str = "shelfops", check: bool = True, patience: float | None = None
+) -> Engine:
     """An engine for the warehouse at `url`; its pool notices connections that the server dropped.
 
-    With `check`, connects once, so that a wrong URL fails here, with one clear line (ShelfOpsError).
+    With `check`, connects once, so that a wrong URL fails here, with one clear line (ShelfOpsError). With `patience`,
+    no statement and no wait for a connection takes longer than so many seconds: OperationalError, or TimeoutError of
+    the pool; a server that says nothing at all is left, which raises OperationalError of a SilentServerError.
     """
     parsed = warehouse_url(url)
-    engine = create_engine(
-        parsed,
-        pool_pre_ping=True,
-        hide_parameters=True,
-        connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": application},
-    )
+    arguments = {"connect_timeout": CONNECT_SECONDS, "application_name": application, **_TCP}
+    options: dict[str, Any] = {}
+    if patience is not None:
+        given = parsed.query.get("options", "")
+        arguments["options"] = f"{given} -c statement_timeout={max(1, round(1000 * patience))}".strip()
+        options["pool_timeout"] = patience
+    engine = create_engine(parsed, pool_pre_ping=True, hide_parameters=True, connect_args=arguments, **options)
+    if patience is not None:
+        _be_patient(engine, patience + SILENCE_SECONDS)
     if check:
         try:
             with engine.connect() as connection:
@@ -74,6 +125,14 @@ def open_engine(url: str, *, application: str = "shelfops", check: bool = True) 
                 "Is it running, and is SHELFOPS_DATABASE_URL right?"
             ) from None
     return engine
+
+
+def _be_patient(engine: Engine, seconds: float) -> None:
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: Any, _record: Any, arguments: Any, options: Any) -> _PatientConnection:
+        connection = _PatientConnection.connect(*arguments, **options)
+        connection.patience = seconds
+        return connection
 
 
 def lock_key(name: str) -> int:

@@ -34,6 +34,23 @@ def grant_api(engine: Engine) -> None:
                 connection.execute(text(statement))
 
 
+def newest_revision() -> str:
+    """The revision that this package's tables are of: its last script's. Needs no Alembic."""
+    return max(path.name[1:5] for path in (SCRIPTS / "versions").glob("r[0-9]*.py"))
+
+
+def revision_of(engine: Engine) -> str | None:
+    """The revision that the warehouse's tables are of; None: it was never migrated.
+
+    Raises SQLAlchemyError, also where the role may not read the version.
+    """
+    with engine.connect() as connection:
+        if connection.scalar(text("SELECT to_regclass(:name)"), {"name": VERSION_TABLE}) is None:
+            return None
+        found: str | None = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608
+    return found
+
+
 def _run(engine: Engine, direction: str, revision: str) -> None:
     from alembic import command  # only writers migrate; readers such as the API do not install Alembic
 

@@ -89,6 +89,9 @@ def test_the_documentation_says_what_every_route_needs(door: Door) -> None:
     assert set(spec["components"]["securitySchemes"]) == {"bearer", "apiKey"}
     assert spec["paths"][PATH]["get"]["security"] == [{"bearer": ["read"]}, {"apiKey": ["read"]}]
     assert "security" not in spec["paths"]["/healthz"]["get"]
+    metrics = spec["paths"]["/metrics"]["get"]
+    assert metrics["security"] == [{}, {"bearer": ["read"]}, {"apiKey": ["read"]}]  # none, where it is open
+    assert {"401", "403"} <= set(metrics["responses"])
     assert {"401", "403", "429"} <= set(spec["paths"]["/v1/predict"]["post"]["responses"])
 
 

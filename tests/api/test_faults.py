@@ -1,12 +1,16 @@
 """Redis and PostgreSQL stop and come back, releases change: under load, and without a restart of the service."""
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from redis import Redis
 from sqlalchemy import Engine
@@ -16,6 +20,7 @@ from shelfops_pipeline.store.bus import announce
 from shelfops_pipeline.store.embedded import embedded_postgres
 from shelfops_pipeline.store.engine import open_engine
 from shelfops_pipeline.store.migrate import migrate
+from shelfops_pipeline.store.place import recorded
 from tests.api.support import (
     CHALLENGER,
     CHAMPION,
@@ -175,3 +180,37 @@ def test_postgres_stops_and_comes_back(
             assert api.get("/v1/forecasts", headers=NDJSON).status_code == 200
     finally:
         stack.__exit__(None, None, None)
+
+
+def test_a_frozen_postgres_is_given_up_and_used_again_when_it_thaws(
+    embedded_home: Callable[[str], Path], retailer: Retailer, models_copy: Path
+) -> None:
+    home = embedded_home("home3")
+    models_copy.rename(home / "models")
+    with embedded_postgres(home) as url:
+        engine = open_engine(url)
+        migrate(engine)
+        publish(engine, retailer, CHAMPION)
+        engine.dispose()
+        with served(api_settings(home, url, api_database_seconds=0.5, api_cache_mb=0)) as api:
+            assert api.get("/v1/forecasts/S1/milk").status_code == 200
+            frozen = backends(home)
+            for pid in frozen:
+                os.kill(pid, signal.SIGSTOP)
+            try:
+                with ThreadPoolExecutor(60) as callers:  # more than the service has threads
+                    answers = list(callers.map(lambda _: api.get("/v1/forecasts/S1/milk"), range(60)))
+                for answer in answers:
+                    check_problem(api, answer, 503, "warehouse_unavailable")
+                assert api.get("/readyz").json()["warehouse"] == "unreachable"
+            finally:
+                for pid in frozen:
+                    os.kill(pid, signal.SIGCONT)
+            until(lambda: api.get("/v1/forecasts/S1/milk").status_code == 200)
+
+
+def backends(home: Path) -> list[int]:
+    """Every process of the home's server, the first of them first."""
+    note = (recorded(home) or home / "postgres") / "server.json"
+    first = psutil.Process(json.loads(note.read_text())["pid"])
+    return [first.pid, *(child.pid for child in first.children(recursive=True))]

@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from fastapi.openapi.models import OpenAPI
 from pydantic import BaseModel
 
 from shelfops_api import errors, schemas
+from shelfops_api.main import _from_environment
 from shelfops_api.settings import ApiSettings
 from shelfops_pipeline.settings import Settings
 from tests.api.support import BROKEN, Retailer, api_settings, check_problem, served
@@ -36,6 +38,7 @@ def test_it_is_alive_and_ready(api: httpx.Client) -> None:
 
 def test_the_champion_is_described(api: httpx.Client, retailer: Retailer) -> None:
     answer = api.get("/v1/champion").json()
+    assert datetime.fromisoformat(answer.pop("published_at")) <= datetime.now(UTC)
     assert answer == {
         "version": "v2",
         "tier": "production",
@@ -155,6 +158,30 @@ def test_settings_mean_what_they_mean_in_the_pipeline(monkeypatch: pytest.Monkey
         assert (ours.root, ours.models) == (theirs.root, theirs.models)
         assert (ours.dataset, ours.metric, ours.database_url) == (theirs.dataset, theirs.metric, theirs.database_url)
     assert "u:p" not in repr(ours)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "localhost:6379/hunter2"),
+        ("REDIS_URL", "redis://:hunter2@localhost:port/0"),
+        ("REDIS_URL", "redis://:hunter2@localhost/0?colour=red"),
+        ("DATABASE_URL", "hunter2"),
+        ("API_CORS_ORIGINS", "*"),
+        ("API_MAX_BATCH", "many"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_one_line_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"SHELFOPS_{name}", value)
+    with pytest.raises(SystemExit) as stop:
+        _from_environment()
+    line = str(stop.value)
+    assert line.startswith("shelfops: ")
+    assert f"SHELFOPS_{name}" in line or "database URL" in line
+    assert "\n" not in line
+    assert "hunter2" not in line
 
 
 def test_metrics_say_what_serves_and_where_answers_were_found(api: httpx.Client) -> None:

@@ -9,11 +9,12 @@ from sqlalchemy import Engine, text
 
 from shelfops_api.main import create_app
 from shelfops_api.warehouse import Warehouse, WarehouseState, WarehouseUnavailable
+from shelfops_pipeline.contracts.access import ApiKey
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.store.embedded import embedded_postgres, is_running
 from shelfops_pipeline.store.engine import open_engine
-from shelfops_pipeline.store.migrate import migrate
-from tests.api.support import Retailer, api_settings, check_problem, served
+from shelfops_pipeline.store.migrate import downgrade, migrate, newest_revision
+from tests.api.support import CHAMPION, Retailer, api_settings, check_problem, publish, served
 
 NOBODY = "postgresql://shelfops@127.0.0.1:1/shelfops"
 MILK = {"series": [{"store_id": "S1", "item_id": "milk"}]}
@@ -39,10 +40,30 @@ def test_a_url_that_is_none_is_refused_at_the_start(retailer: Retailer) -> None:
         create_app(api_settings(retailer.models.parent, "mysql://root:secret@db/shop"))
 
 
-def test_a_database_that_was_never_migrated(retailer: Retailer, postgres_url: str) -> None:
-    with served(api_settings(retailer.models.parent, postgres_url)) as api:
-        check_away(api)
+@pytest.mark.parametrize("auth", ["off", "on"])
+def test_a_database_that_was_never_migrated(retailer: Retailer, postgres_url: str, auth: str) -> None:
+    key = {"Authorization": f"Bearer {ApiKey.new().text}"}
+    with served(api_settings(retailer.models.parent, postgres_url, api_auth=auth)) as api:
+        body = check_problem(api, api.get("/v1/forecasts/S1/milk", headers=key), 503, "warehouse_outdated")
+        assert "no tables yet" in body["detail"]
+        assert "run the migrations" in body["detail"]
+        assert api.get("/readyz").json()["warehouse"] == "outdated"
         assert api.get("/healthz").status_code == 200
+
+
+def test_tables_older_than_the_service_are_named_and_migrating_them_is_enough(
+    retailer: Retailer, warehouse: Engine, warehouse_url_of_test: str
+) -> None:
+    publish(warehouse, retailer, CHAMPION)
+    downgrade(warehouse, "0007")
+    with served(api_settings(retailer.models.parent, warehouse_url_of_test)) as api:
+        body = check_problem(api, api.get("/v1/totals"), 503, "warehouse_outdated")
+        assert f"are of 0007, this service needs {newest_revision()}" in body["detail"]
+        assert api.get("/readyz").json()["warehouse"] == "outdated"
+        assert api.get("/v1/forecasts/S1/milk").status_code == 200  # its tables are there
+        migrate(warehouse)
+        assert api.get("/v1/totals").status_code == 200
+        assert api.get("/readyz").json()["warehouse"] == "published"
 
 
 def test_tables_of_another_shape_are_a_defect_and_not_an_outage(

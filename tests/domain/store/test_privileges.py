@@ -17,7 +17,7 @@ from shelfops_pipeline.store.alerts import acknowledge, list_alerts, resolve
 from shelfops_pipeline.store.api_keys import issue_key, list_keys, note_use
 from shelfops_pipeline.store.engine import open_engine, url_string, warehouse_url
 from shelfops_pipeline.store.item_flags import clear_flag, flag_events, set_flag
-from shelfops_pipeline.store.migrate import grant_api
+from shelfops_pipeline.store.migrate import grant_api, newest_revision, revision_of
 from shelfops_pipeline.store.operations import operational_alerts_of
 from shelfops_pipeline.store.orders import decide_order, edit_line, list_orders, order_events
 from shelfops_pipeline.store.propose import propose_orders
@@ -62,9 +62,10 @@ def test_the_role_of_the_api_reads_what_is_published(reader: Engine) -> None:
     assert set(reads.online_features(reader, "r1", [("s1", "milk")])) == {("s1", "milk")}
     assert read_plan(reader, "r1") == []
     assert reads.series_explanations(reader, "r1", "s1", "milk") == []
-    assert read_totals(reader, "r1", TotalLevel.STORE) == {}
+    assert read_totals(reader, "r1", TotalLevel.STORE).groups == {}
     assert series_sales(reader, SHOP, "s1", "milk", date(2025, 1, 1), date(2025, 2, 1)) == []
     assert operational_alerts_of(reader, SHOP) == []
+    assert revision_of(reader) == newest_revision()
 
 
 def test_it_asks_for_a_retraining_once(reader: Engine) -> None:
