@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from shelfops_api.answers import Stored
 from shelfops_api.conditional import CSV, NDJSON, caching_headers
-from shelfops_api.cursors import Cursor, expired
+from shelfops_api.cursors import Cursor
 from shelfops_api.deps import Services
 from shelfops_api.errors import Code, Problem
 from shelfops_api.lookup import unpublished
@@ -124,8 +124,8 @@ def _edition(stream: ForecastStream, snapshot: Snapshot, cursor: Cursor | None) 
     if stream.published_at is None:
         raise unpublished(snapshot.release)
     edition = edition_of(snapshot.release, stream.published_at)
-    if cursor is not None and cursor.edition != edition:
-        raise expired()
+    if cursor is not None:
+        cursor.check(edition)
     return edition
 
 

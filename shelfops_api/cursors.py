@@ -1,4 +1,4 @@
-"""Where a page of series ended, for the next one to go on from: opaque to clients, bound to the rows it was made of."""
+"""Where a page ended, for the next one to go on from: opaque to clients, bound to the rows it was made of."""
 
 import base64
 import binascii
@@ -9,29 +9,36 @@ from shelfops_api.errors import Code, Fault, Problem
 
 
 class Cursor(NamedTuple):
-    """The last series that was answered, and the edition of the rows it came from."""
+    """What was answered last, a series or a group of them, and the edition of the rows it came from."""
 
     edition: str
     store_id: str
-    item_id: str
+    rest: str
+    """The item, or the category."""
 
     def __str__(self) -> str:
         return base64.urlsafe_b64encode(json.dumps(self).encode()).rstrip(b"=").decode()
 
-    def of(self, release: str) -> bool:
-        """Is it of some edition of `release`?"""
-        return self.edition.rpartition("@")[0] == release
-
     @classmethod
-    def read(cls, given: str) -> "Cursor":
-        """Raises Problem for what no answer of ours ever had."""
+    def read(cls, given: str | None, release: str) -> "Cursor | None":
+        """None for None. Raises Problem for what no answer of ours ever had, and for a page of another release."""
+        if given is None:
+            return None
         try:
             parts = json.loads(base64.b64decode(given + "=" * (-len(given) % 4), altchars=b"-_", validate=True))
         except (binascii.Error, ValueError, RecursionError):
             raise _unreadable() from None
         if not isinstance(parts, list) or len(parts) != len(cls._fields) or not all(map(_storable, parts)):
             raise _unreadable()
-        return cls(*parts)
+        cursor = cls(*parts)
+        if cursor.edition.rpartition("@")[0] != release:
+            raise expired()
+        return cursor
+
+    def check(self, edition: str) -> None:
+        """Raises Problem unless the rows are still those that it is of."""
+        if self.edition != edition:
+            raise expired()
 
 
 def _storable(part: object) -> bool:

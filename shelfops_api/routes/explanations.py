@@ -12,8 +12,14 @@ from shelfops_api.deps import ServicesDep, SnapshotDep
 from shelfops_api.errors import Code, documented
 from shelfops_api.lookup import explanation_answer
 from shelfops_api.schemas import SeriesExplanation, SeriesId
+from shelfops_api.series_route import SERIES, SeriesRoute
 
-router = APIRouter(prefix="/v1/explanations", tags=["explanations"], dependencies=[Depends(require(Scope.READ))])
+router = APIRouter(
+    prefix="/v1/explanations",
+    tags=["explanations"],
+    route_class=SeriesRoute,
+    dependencies=[Depends(require(Scope.READ))],
+)
 
 _PROBLEMS = documented(
     Code.UNKNOWN_SERIES,
@@ -27,7 +33,7 @@ _UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "What `If-No
 
 
 @router.get(
-    "/{store_id}/{item_id:path}",
+    f"/{SERIES}",
     operation_id="get_explanation",
     response_model=SeriesExplanation,
     responses=_UNCHANGED | _PROBLEMS,

@@ -11,16 +11,20 @@ from starlette.responses import Response
 from shelfops_api import bulk
 from shelfops_api.auth import Scope, require
 from shelfops_api.conditional import CSV, JSON, NDJSON, json_answer, not_modified
-from shelfops_api.cursors import Cursor, expired
+from shelfops_api.cursors import Cursor
+from shelfops_api.dates import End, Start, check_order, date_problem
 from shelfops_api.deps import ServicesDep, SnapshotDep
-from shelfops_api.errors import Code, Fault, Problem, documented
+from shelfops_api.errors import Code, Problem, documented
 from shelfops_api.lookup import forecast_answer
 from shelfops_api.negotiation import preferred
 from shelfops_api.schemas import ForecastPage, SeriesForecast, SeriesId
+from shelfops_api.series_route import SERIES, SeriesRoute
 from shelfops_api.whatif import covered
 from shelfops_pipeline.store.forecasts import Wanted
 
-router = APIRouter(prefix="/v1/forecasts", tags=["forecasts"], dependencies=[Depends(require(Scope.READ))])
+router = APIRouter(
+    prefix="/v1/forecasts", tags=["forecasts"], route_class=SeriesRoute, dependencies=[Depends(require(Scope.READ))]
+)
 
 PAGE = 100
 _MOST = 1000
@@ -42,8 +46,6 @@ _FORMS: dict[int | str, dict[str, Any]] = {
     }
 }
 
-Start = Annotated[date | None, Query(description="First date wanted", examples=["2026-01-05"])]
-End = Annotated[date | None, Query(description="Last date wanted", examples=["2026-01-11"])]
 _Ids = Annotated[list[SeriesId], Query(max_length=200)]
 
 
@@ -75,14 +77,11 @@ async def forecasts(
     that the filters leave. Series come in order of store and item; those without a period in the dates are left out.
     """
     media_type = preferred(request.headers.get("accept"), (JSON, NDJSON, CSV))
-    if start is not None and end is not None and start > end:
-        raise _reversed(start, end)
+    check_order(start, end)
     if unchanged := not_modified(request, snapshot.edition, media_type):
         return unchanged
-    cursor = None if after is None else Cursor.read(after)
-    if cursor is not None and not cursor.of(snapshot.release):
-        raise expired()
-    last = None if cursor is None else (cursor.store_id, cursor.item_id)
+    cursor = Cursor.read(after, snapshot.release)
+    last = None if cursor is None else (cursor.store_id, cursor.rest)
     wanted = Wanted(tuple(store_id), tuple(item_id), tuple(category), start, end, last)
     if media_type != JSON:
         return await bulk.stream(services, snapshot, wanted, cursor, limit, media_type)
@@ -94,9 +93,8 @@ async def forecasts(
     return json_answer(stored.body, stored.edition)
 
 
-# An item may be called BREAD/BAKERY, hence `:path`.
 @router.get(
-    "/{store_id}/{item_id:path}",
+    f"/{SERIES}",
     operation_id="get_forecast",
     response_model=SeriesForecast,
     responses=_UNCHANGED | documented(Code.UNKNOWN_SERIES, Code.DATE_OUTSIDE_HORIZON, *_STORED),
@@ -135,20 +133,6 @@ def _between(body: bytes, start: date | None, end: date | None) -> bytes:
 
 
 def _nothing_between(start: date | None, end: date | None, dates: list[date]) -> Problem:
-    if start is not None and end is not None and start > end:
-        return _reversed(start, end)
+    check_order(start, end)
     detail = f"no date of the forecast lies from {start or '...'} to {end or '...'}; it has {covered(dates)}"
-    return _date_problem(Code.DATE_OUTSIDE_HORIZON, detail, start, end)
-
-
-def _reversed(start: date, end: date) -> Problem:
-    return _date_problem(Code.INVALID_REQUEST, f"start, {start}, is after end, {end}", start, end)
-
-
-def _date_problem(code: Code, detail: str, start: date | None, end: date | None) -> Problem:
-    faults = [
-        Fault(location="query", pointer=f"/{name}", detail=detail, code=code)
-        for name, value in (("start", start), ("end", end))
-        if value is not None
-    ]
-    return Problem(code, detail, faults)
+    return date_problem(Code.DATE_OUTSIDE_HORIZON, detail, start, end)

@@ -11,9 +11,12 @@ from shelfops_api.deps import SnapshotDep, WarehouseDep
 from shelfops_api.errors import Code, documented
 from shelfops_api.lookup import stored_forecast
 from shelfops_api.schemas import SeriesId
+from shelfops_api.series_route import SERIES, SeriesRoute
 from shelfops_pipeline.store.sales import Sale, series_sales
 
-router = APIRouter(prefix="/v1/history", tags=["forecasts"], dependencies=[Depends(require(Scope.READ))])
+router = APIRouter(
+    prefix="/v1/history", tags=["forecasts"], route_class=SeriesRoute, dependencies=[Depends(require(Scope.READ))]
+)
 
 _LONGEST: Final = 1100  # periods: three years of days
 _PROBLEMS = documented(
@@ -53,8 +56,7 @@ class SeriesHistory(BaseModel):
     )
 
 
-# An item may be called BREAD/BAKERY, hence `:path`.
-@router.get("/{store_id}/{item_id:path}", operation_id="get_history", responses=_PROBLEMS)
+@router.get(f"/{SERIES}", operation_id="get_history", responses=_PROBLEMS)
 def series_history(
     snapshot: SnapshotDep,
     warehouse: WarehouseDep,

@@ -1,26 +1,37 @@
 """Totals of the current release: by store, by category, by both, or of the whole retailer."""
 
-import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as NotBase64
+import hashlib
 from datetime import date
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
 
 from shelfops_api.auth import Scope, require
+from shelfops_api.conditional import json_answer, not_modified
+from shelfops_api.cursors import Cursor
+from shelfops_api.dates import End, Start, check_order
 from shelfops_api.deps import SnapshotDep, WarehouseDep
-from shelfops_api.errors import Code, Fault, Problem, documented
-from shelfops_api.lookup import check_published
+from shelfops_api.errors import Code, documented
+from shelfops_api.lookup import unpublished
 from shelfops_api.schemas import SeriesId
+from shelfops_api.snapshot import edition_of
 from shelfops_pipeline.contracts.columns import TotalLevel
 from shelfops_pipeline.store.totals import GroupKey, TotalRow, read_totals
 
 router = APIRouter(prefix="/v1/totals", tags=["forecasts"], dependencies=[Depends(require(Scope.READ))])
 
 _MOST_GROUPS: Final = 1000
-_PROBLEMS = documented(Code.INVALID_REQUEST, Code.NO_CHAMPION, Code.RELEASE_UNPUBLISHED, Code.WAREHOUSE_UNAVAILABLE)
+_PROBLEMS = documented(
+    Code.INVALID_REQUEST,
+    Code.CURSOR_EXPIRED,
+    Code.NO_CHAMPION,
+    Code.RELEASE_UNPUBLISHED,
+    Code.WAREHOUSE_UNAVAILABLE,
+)
+_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "What `If-None-Match` names is still right"}}
 
 _EXAMPLE: Final[dict[str, Any]] = {
     "release": "v2+v1",
@@ -81,19 +92,22 @@ class Totals(BaseModel):
     next: str | None = Field(description="Give it as `after` for the next page; null on the last one")
 
 
-@router.get("", operation_id="list_totals", responses=_PROBLEMS)
+@router.get("", operation_id="list_totals", response_model=Totals, responses=_UNCHANGED | _PROBLEMS)
 def totals(
+    request: Request,
     snapshot: SnapshotDep,
     warehouse: WarehouseDep,
     level: Annotated[TotalLevel, Query(description="What is added up")] = TotalLevel.STORE,
     store_id: Annotated[SeriesId | None, Query(description="One store only")] = None,
     category: Annotated[SeriesId | None, Query(description="One category of items only")] = None,
-    start: Annotated[date | None, Query(description="First date wanted")] = None,
-    end: Annotated[date | None, Query(description="Last date wanted")] = None,
+    start: Start = None,
+    end: End = None,
     after: Annotated[str | None, Query(max_length=4000, description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=_MOST_GROUPS, description="Most groups on a page")] = 100,
-) -> Totals:
+) -> Response:
     """Expected demand of whole stores, of categories, of both together, or of the retailer, per period."""
+    check_order(start, end)
+    cursor = Cursor.read(after, snapshot.release)
     found = read_totals(
         warehouse.engine(),
         snapshot.release,
@@ -102,42 +116,33 @@ def totals(
         category=category,
         start=start,
         end=end,
-        after=None if after is None else _key(after),
+        after=cursor and (cursor.store_id, cursor.rest),
         limit=limit + 1,
     )
-    if not found:
-        check_published(warehouse, snapshot.release)
-    page = list(found.items())[:limit]
-    return Totals(
+    if found.published_at is None:
+        raise unpublished(snapshot.release)
+    edition = edition_of(snapshot.release, found.published_at)
+    if cursor is not None:
+        cursor.check(edition)
+    page = list(found.groups.items())[:limit]
+    more = len(found.groups) > limit
+    answer = Totals(
         release=snapshot.release,
         level=level,
         totals=[_total(key, rows) for key, rows in page],
-        next=_cursor(page[-1][0]) if len(found) > limit else None,
+        next=str(Cursor(edition, *page[-1][0])) if more else None,
     )
+    return _send(request, answer, edition)
+
+
+def _send(request: Request, answer: Totals, edition: str) -> Response:
+    """Totals are written after their release is published: the tag tells what they are, too."""
+    body = answer.model_dump_json().encode()
+    tag = f"{edition}.{hashlib.blake2b(body, digest_size=8).hexdigest()}"
+    return not_modified(request, tag) or json_answer(body, tag)
 
 
 def _total(key: GroupKey, rows: list[TotalRow]) -> Total:
     store_id, category = key
     periods = [TotalPeriod.model_validate(row, from_attributes=True) for row in rows]
     return Total(store_id=store_id or None, category=category or None, forecast=periods)
-
-
-def _cursor(key: GroupKey) -> str:
-    return urlsafe_b64encode(json.dumps(key).encode()).decode()
-
-
-def _key(cursor: str) -> GroupKey:
-    try:
-        store_id, category = json.loads(urlsafe_b64decode(cursor.encode()))
-        if _storable(store_id) and _storable(category):
-            return store_id, category
-    except (NotBase64, ValueError, TypeError, RecursionError):
-        pass
-    detail = "`after` is not the `next` of another page"
-    fault = Fault(location="query", pointer="/after", detail=detail, code=Code.INVALID_REQUEST)
-    raise Problem(Code.INVALID_REQUEST, detail, [fault])
-
-
-def _storable(part: object) -> bool:
-    """A text that PostgreSQL can compare with: without NUL and lone surrogates."""
-    return isinstance(part, str) and "\0" not in part and not any("\ud800" <= c <= "\udfff" for c in part)

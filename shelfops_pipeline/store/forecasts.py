@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 
 from shelfops_pipeline.contracts.columns import CATEGORY, DATE, FORECAST_COLUMNS, ITEM_ID, STORE_ID
+from shelfops_pipeline.store.csv_cells import sql_cell
 from shelfops_pipeline.store.reads import SeriesKey
 from shelfops_pipeline.store.tables import ATTRIBUTES, MODEL_VERSION, RELEASE, demand_forecasts, items, releases
 
@@ -37,12 +38,6 @@ STALLED_SECONDS: Final = 60
 
 NUMBERS: Final = FORECAST_COLUMNS[3:]
 CSV_COLUMNS: Final = (STORE_ID, ITEM_ID, DATE, MODEL_VERSION, *NUMBERS)
-
-
-def _csv(name: str) -> str:
-    """An id as a CSV field (RFC 4180)."""
-    quoted = f"""'"' || replace({name}, '"', '""') || '"'"""
-    return f"""CASE WHEN {name} ~ '[",\\r\\n]' THEN {quoted} ELSE {name} END"""
 
 
 # Only names of ours are put into these; to_json quotes the ids, and writes dates as ISO 8601 whatever DateStyle says.
@@ -60,7 +55,7 @@ _JSON_SERIES: Final = " || ".join(
 )
 _CSV_PERIOD: Final = " || ".join(
     [
-        f"""{_csv(STORE_ID)} || ',' || {_csv(ITEM_ID)}""",
+        f"""{sql_cell(STORE_ID)} || ',' || {sql_cell(ITEM_ID)}""",
         f"""',' || (to_json({DATE}) #>> '{{}}')""",
         f"""',' || {MODEL_VERSION}""",
         *(f"""',' || {name}::text""" for name in NUMBERS),

@@ -1,10 +1,11 @@
-"""A purchase order as CSV that a spreadsheet may open: no cell of it is a formula, whatever ids people have given."""
+"""A purchase order as CSV that a spreadsheet may open (`csv_cells`)."""
 
 import csv
 import io
 from collections.abc import Iterable
 from typing import Any, Final
 
+from shelfops_pipeline.store.csv_cells import cell
 from shelfops_pipeline.store.replenishment_records import OrderLine, PurchaseOrder
 
 COLUMNS: Final = (
@@ -18,14 +19,10 @@ COLUMNS: Final = (
     "unit_cost",
     "reason",
 )
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 
 
 def order_csv(orders: Iterable[PurchaseOrder]) -> str:
-    """What is to be ordered: a header, and one line per store and item with a quantity above 0. RFC 4180.
-
-    A text that a spreadsheet would take for a formula has an apostrophe before it (OWASP, "CSV Injection").
-    """
+    """What is to be ordered: a header, and one line per store and item with a quantity above 0. RFC 4180."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
@@ -34,12 +31,7 @@ def order_csv(orders: Iterable[PurchaseOrder]) -> str:
 
 
 def _row(order: PurchaseOrder, line: OrderLine) -> list[Any]:
-    texts = map(_text, (order.order_id, order.supplier_id))
-    ids = map(_text, (line.store_id, line.item_id))
+    texts = map(cell, (order.order_id, order.supplier_id))
+    ids = map(cell, (line.store_id, line.item_id))
     cost = "" if line.unit_cost is None else f"{line.unit_cost:.6g}"
-    return [*texts, order.order_date, line.delivery_date or "", *ids, f"{line.quantity:.12g}", cost, _text(line.reason)]
-
-
-def _text(value: str | None) -> str:
-    text = value or ""
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) or text.startswith(_FORMULA) else text
+    return [*texts, order.order_date, line.delivery_date or "", *ids, f"{line.quantity:.12g}", cost, cell(line.reason)]

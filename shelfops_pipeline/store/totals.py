@@ -1,13 +1,14 @@
 """Totals of a release's forecasts: per store, per category, per both, and of the whole retailer."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Final, NamedTuple
 
 from sqlalchemy import REAL, Column, Date, Engine, PrimaryKeyConstraint, Table, Text, delete, select, tuple_
 
 from shelfops_pipeline.contracts.columns import CATEGORY, DATE, LEVEL, MEAN, QUANTILE_COLUMNS, STORE_ID, TotalLevel
 from shelfops_pipeline.store.bulk import Columns, arrow_table, copy_table
+from shelfops_pipeline.store.forecasts import published_at
 from shelfops_pipeline.store.tables import RELEASE, metadata
 
 # An id that a level does not have is empty, which no real one is: a key has no NULL.
@@ -37,6 +38,15 @@ class TotalRow(NamedTuple):
 
 GroupKey = tuple[str, str]
 """Store and category of a total."""
+
+
+class FoundTotals(NamedTuple):
+    """Groups in order of store and category, and when their release was published; None: it was not."""
+
+    published_at: datetime | None
+    groups: dict[GroupKey, list[TotalRow]]
+
+
 _COLUMNS: Final = tuple(forecast_totals.c[name] for name in TotalRow._fields)
 
 
@@ -63,8 +73,8 @@ def read_totals(
     end: date | None = None,
     after: GroupKey | None = None,
     limit: int = 100,
-) -> dict[GroupKey, list[TotalRow]]:
-    """The periods of up to `limit` groups of one level, in order of store, category and date.
+) -> FoundTotals:
+    """The periods of up to `limit` groups of one level, in order of store, category and date, of one publication.
 
     `after` is the last group of the page before. A group none of whose periods lie from `start` to `end` is left out.
     """
@@ -82,10 +92,12 @@ def read_totals(
     page = groups.order_by(table.store_id, table.category).limit(limit)
     statement = select(*_COLUMNS).where(*wanted, key.in_(page)).order_by(table.store_id, table.category, table.date)
     found: dict[GroupKey, list[TotalRow]] = {}
-    with engine.connect() as connection:
+    options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with engine.connect().execution_options(**options) as connection:
+        since = published_at(connection, release)
         for row in map(TotalRow._make, connection.execute(statement)):
             found.setdefault((row.store_id, row.category), []).append(row)
-    return found
+    return FoundTotals(since, found)
 
 
 def _given(store_id: str | None, category: str | None) -> Mapping[str, str]:

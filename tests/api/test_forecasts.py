@@ -1,15 +1,30 @@
 """GET /v1/forecasts: what was published, exactly."""
 
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
 import numpy as np
 import pytest
+from sqlalchemy import Engine
 
+from shelfops_api.client import Client
 from shelfops_api.schemas import SeriesForecast
-from shelfops_pipeline.contracts.columns import DATE, FORECAST_COLUMNS
-from tests.api.support import CHAMPION, COLD, HORIZON, SHORT_HISTORY, Retailer, check_problem, table
+from shelfops_pipeline.contracts.columns import DATE, FORECAST_COLUMNS, ITEM_ID, STORE_ID
+from shelfops_pipeline.store.writes import publish_forecasts, publish_release
+from tests.api.support import (
+    CHAMPION,
+    COLD,
+    DATASET,
+    HORIZON,
+    SHORT_HISTORY,
+    Retailer,
+    api_settings,
+    check_problem,
+    served,
+    table,
+)
 
 
 def test_the_stored_forecast_of_every_series(api: httpx.Client, retailer: Retailer) -> None:
@@ -35,6 +50,30 @@ def test_an_item_may_have_a_slash_in_its_name_escaped_or_not(api: httpx.Client) 
     plain, escaped = api.get("/v1/forecasts/S0/BREAD/BAKERY"), api.get("/v1/forecasts/S0/BREAD%2FBAKERY")
     assert plain.json()["item_id"] == "BREAD/BAKERY"
     assert plain.json() == escaped.json()
+
+
+def test_ids_may_have_any_character_where_slashes_are_escaped(
+    models_copy: Path, warehouse: Engine, warehouse_url_of_test: str
+) -> None:
+    keys = [("S/1", "milk"), ("S", "1/milk"), ("/", "/"), ("a%2Fb", "100 %"), ("é?", "#x/y"), ("..", "../..")]
+    days = np.arange("2025-07-25", "2025-07-27", dtype="datetime64[D]")
+    columns = {name: np.ones(2 * len(keys), np.float32) for name in FORECAST_COLUMNS[3:]} | {"model_version": CHAMPION}
+    columns |= {STORE_ID: np.repeat([k[0] for k in keys], 2), ITEM_ID: np.repeat([k[1] for k in keys], 2)}
+    publish_forecasts(warehouse, "v2+v1", columns | {DATE: np.tile(days, len(keys))})
+    names = {"champion_version": CHAMPION, "cold_start_version": COLD, "dataset": DATASET}
+    publish_release(warehouse, "v2+v1", **names, manifest={})
+    with served(api_settings(models_copy.parent, warehouse_url_of_test)) as api:
+        for store, item in keys:
+            path = f"{quote(store, safe='')}/{quote(item, safe='')}".replace(".", "%2E")  # httpx would resolve the dots
+            for route in ("forecasts", "history"):
+                body = api.get(f"/v1/{route}/{path}").json()
+                assert (body["store_id"], body["item_id"]) == (store, item)
+            answer = api.get(f"/v1/explanations/{path}")
+            assert repr(store) in check_problem(api, answer, 404, "not_explained")["detail"]
+        assert api.get("/v1/forecasts/S/1/milk").json()["item_id"] == "1/milk"  # an item's own need not be
+        assert api.get("/v1/forecasts?limit=2").json()["series"][0]["store_id"] == "..", "the list is another route"
+        assert api.post("/v1/forecasts/S%2F1/milk").status_code == 405
+        assert Client(str(api.base_url)).forecast("S/1", "milk").store_id == "S/1"
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,32 @@
 
 from base64 import urlsafe_b64encode
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pandas as pd
 import pytest
+from sqlalchemy import text
 
 from shelfops_pipeline.contracts.columns import TotalLevel
 from shelfops_pipeline.evaluation.totals import totals_table
 from shelfops_pipeline.models.total_intervals import LevelIntervals, TotalIntervals
 from shelfops_pipeline.store.engine import open_engine
 from shelfops_pipeline.store.totals import publish_totals
-from tests.api.support import HORIZON, Retailer, check_problem, forecast_columns, pointer
+from tests.api.support import (
+    CHALLENGER,
+    HORIZON,
+    Retailer,
+    api_settings,
+    check_problem,
+    forecast_columns,
+    pointer,
+    promote,
+    served,
+    until,
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -64,6 +77,28 @@ def test_levels_filters_and_dates_narrow_the_answer(api: httpx.Client) -> None:
     assert get(api, level="all", start=str(date(2031, 1, 1)))["totals"] == []
 
 
+def test_what_has_not_changed_is_not_sent_again_and_what_has_is(api: httpx.Client, published_url: str) -> None:
+    first = api.get("/v1/totals")
+    again = api.get("/v1/totals", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["etag"] == first.headers["etag"]
+    engine = open_engine(published_url)  # totals are written after their release is published, so under one edition
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE forecast_totals SET q95 = q95 + 1 WHERE level = 'store'"))
+    engine.dispose()
+    changed = api.get("/v1/totals", headers={"If-None-Match": first.headers["etag"]})
+    assert changed.status_code == 200
+    assert changed.json() != first.json()
+
+
+def test_a_page_ends_with_the_rows_it_is_of(models_copy: Path, published_url: str) -> None:
+    with served(api_settings(models_copy.parent, published_url)) as api:
+        first = api.get("/v1/totals?limit=1").json()
+        promote(models_copy, CHALLENGER)
+        until(lambda: api.get("/v1/champion").json()["version"] == CHALLENGER)
+        check_problem(api, api.get(f"/v1/totals?after={first['next']}"), 410, "cursor_expired")
+
+
 def test_pages_follow_each_other_without_gap_or_overlap(api: httpx.Client) -> None:
     whole = get(api, level="store_category")["totals"]
     assert len(whole) == 6
@@ -84,9 +119,13 @@ def test_pages_follow_each_other_without_gap_or_overlap(api: httpx.Client) -> No
         {"limit": 0},
         {"limit": 100_000},
         {"store_id": ""},
+        {"start": "2025-07-30", "end": "2025-07-29"},
         *(
             {"after": after}
-            for after in ("é", "WzFd", cursor('["\\ud800", ""]'), cursor('["\\u0000", ""]'), cursor("[" * 2500))
+            for after in (
+                *("é", "WzFd", cursor('["S1", ""]'), cursor('["v2+v1@1", "\\ud800", ""]')),
+                *(cursor('["v2+v1@1", "\\u0000", ""]'), cursor("[" * 2500)),
+            )
         ),
     ],
 )

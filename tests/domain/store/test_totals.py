@@ -35,30 +35,30 @@ def test_groups_come_back_page_by_page_in_order_of_their_bytes(warehouse: Engine
     for _ in range(2):  # again is the same
         assert publish_totals(warehouse, "r1", totals()) == 9
     level = TotalLevel.STORE_CATEGORY
-    first = read_totals(warehouse, "r1", level, limit=2)
+    first = read_totals(warehouse, "r1", level, limit=2).groups
     assert list(first) == [("s1", "Käse"), ("s1", "bread")]
-    rest = read_totals(warehouse, "r1", level, after=("s1", "bread"), limit=2)
+    rest = read_totals(warehouse, "r1", level, after=("s1", "bread"), limit=2).groups
     assert list(rest) == [("s2", "bread")]
     assert rest["s2", "bread"][0] == ("s2", "bread", date(2025, 3, 1), 10, 11, 12, 13, 14, 15)
-    assert read_totals(warehouse, "r1", TotalLevel.ALL) == {}
-    assert read_totals(warehouse, "r2", level) == {}
+    assert read_totals(warehouse, "r1", TotalLevel.ALL).groups == {}
+    assert read_totals(warehouse, "r2", level).groups == {}
 
 
 def test_filters_narrow_groups_and_dates(warehouse: Engine) -> None:
     publish_totals(warehouse, "r1", totals())
     level, day = TotalLevel.STORE_CATEGORY, date(2025, 3, 2)
-    assert list(read_totals(warehouse, "r1", level, store_id="s2")) == [("s2", "bread")]
-    assert list(read_totals(warehouse, "r1", level, category="bread")) == [("s1", "bread"), ("s2", "bread")]
-    within = read_totals(warehouse, "r1", level, start=day, end=day)
+    assert list(read_totals(warehouse, "r1", level, store_id="s2").groups) == [("s2", "bread")]
+    assert list(read_totals(warehouse, "r1", level, category="bread").groups) == [("s1", "bread"), ("s2", "bread")]
+    within = read_totals(warehouse, "r1", level, start=day, end=day).groups
     assert [row.date for rows in within.values() for row in rows] == [day] * 3
-    assert read_totals(warehouse, "r1", level, start=date(2025, 3, 4)) == {}
+    assert read_totals(warehouse, "r1", level, start=date(2025, 3, 4)).groups == {}
 
 
 def test_totals_go_when_their_forecasts_are_replaced_or_pruned(warehouse: Engine) -> None:
     for release in ("r1", "r2"):
         publish_totals(warehouse, release, totals())
     writes.publish_forecasts(warehouse, "r1", forecasts())
-    assert read_totals(warehouse, "r1", TotalLevel.STORE_CATEGORY) == {}
+    assert read_totals(warehouse, "r1", TotalLevel.STORE_CATEGORY).groups == {}
     assert count(warehouse, forecast_totals) == 9
     for release in ("r2", "r3"):
         publish_release(warehouse, release)
