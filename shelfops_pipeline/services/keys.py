@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 from rich.markup import escape
@@ -12,7 +11,7 @@ from rich.table import Column, Table
 from shelfops_pipeline.contracts.access import Scope
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.services.console import console, errors
-from shelfops_pipeline.services.warehouse import actor, warehouse_engine
+from shelfops_pipeline.services.warehouse import actor, retailer_name, warehouse_engine
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.api_keys import KeyRecord, issue_key, list_keys, revoke_key
 
@@ -25,7 +24,7 @@ def issue(settings: Settings, name: str, scopes: Sequence[Scope], days: int | No
         raise ShelfOpsError(f"{name!r} cannot name a key: use up to 100 letters, digits and . _ @ -")
     expires = None if days is None else datetime.now(UTC) + timedelta(days=days)
     with warehouse_engine(settings) as engine:
-        key = issue_key(engine, _retailer(settings), name, scopes, by=actor(settings), expires_at=expires)
+        key = issue_key(engine, retailer_name(settings), name, scopes, by=actor(settings), expires_at=expires)
     until = "until revoked" if expires is None else f"until {expires:%Y-%m-%d %H:%M} UTC"
     what = f"{name} ({key.key_id}): {', '.join(sorted(set(scopes)))}, valid {until}"
     errors.print(f"Key of {escape(what)}. It is shown once:", highlight=False, soft_wrap=True)
@@ -35,14 +34,14 @@ def issue(settings: Settings, name: str, scopes: Sequence[Scope], days: int | No
 def revoke(settings: Settings, key: str) -> None:
     """`shelfops keys revoke`."""
     with warehouse_engine(settings) as engine:
-        record = revoke_key(engine, _retailer(settings), key, by=actor(settings))
+        record = revoke_key(engine, retailer_name(settings), key, by=actor(settings))
     console.print(f"{escape(record.name)} ({record.key_id}) is revoked", highlight=False)
 
 
 def show(settings: Settings) -> None:
     """`shelfops keys list`."""
     with warehouse_engine(settings) as engine:
-        records = list_keys(engine, _retailer(settings))
+        records = list_keys(engine, retailer_name(settings))
     if not records:
         raise ShelfOpsError("no key was issued yet; issue one with `shelfops keys issue NAME --scope read`")
     table = Table(
@@ -52,10 +51,6 @@ def show(settings: Settings) -> None:
         cells = (record.name, " ".join(record.scopes), _status(record), _day(record.created_at), record.created_by)
         table.add_row(record.key_id, *map(escape, cells), _hour(record.last_used_at))
     console.print(table)
-
-
-def _retailer(settings: Settings) -> str:
-    return Path(settings.dataset).stem
 
 
 def _status(record: KeyRecord) -> str:

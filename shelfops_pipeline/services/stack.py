@@ -14,10 +14,9 @@ from typing import Final
 from pydantic import SecretStr
 from redis import Redis
 
-from shelfops_pipeline.data.mapping import load_mapping
-from shelfops_pipeline.data.sources import is_mapping
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.services.supervisor import Service
+from shelfops_pipeline.services.warehouse import retailer_name
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.tracking.probe import artifact_folder, embedded_store
 
@@ -174,13 +173,6 @@ class Stack:
         server = {"socket": str(self.code_socket), "location_name": LOCATION}
         file.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
         return file
-
-
-def retailer_name(settings: Settings) -> str:
-    """The name of the data set in the warehouse. The API reads no mappings; it has to be told."""
-    if is_mapping(settings.dataset):
-        return load_mapping(Path(settings.dataset)).name
-    return settings.dataset
 
 
 def settings_environment(settings: Settings) -> dict[str, str]:

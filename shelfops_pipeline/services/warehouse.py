@@ -6,6 +6,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from shelfops_pipeline.data.mapping import load_mapping
+from shelfops_pipeline.data.sources import is_mapping
 from shelfops_pipeline.lifecycle.registry import Registry, system_user
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.engine import open_engine
@@ -29,7 +31,14 @@ def warehouse_engine(settings: Settings) -> Iterator[Engine]:
 def retailer(settings: Settings) -> str:
     """The name under which what serves is stored; before anything does, that of the settings."""
     pointer = Registry.of(settings).champion()
-    return Path(settings.dataset).stem if pointer is None else pointer.dataset
+    return retailer_name(settings) if pointer is None else pointer.dataset
+
+
+def retailer_name(settings: Settings) -> str:
+    """The name of the data set in the warehouse: a mapping has its own. The API, which reads none, has to be told."""
+    if is_mapping(settings.dataset):
+        return load_mapping(Path(settings.dataset)).name
+    return settings.dataset
 
 
 def actor(settings: Settings) -> str:

@@ -29,6 +29,10 @@ class UnknownKeyError(ShelfOpsError):
     """There is no such key, or it is revoked already."""
 
 
+class AmbiguousKeyError(ShelfOpsError):
+    """Two keys answer to that."""
+
+
 @dataclass(frozen=True)
 class KeyRecord:
     """What the warehouse knows of a key."""
@@ -70,14 +74,28 @@ def issue_key(
 
 
 def revoke_key(engine: Engine, dataset: str, key: str, *, by: str) -> KeyRecord:
-    """Make the key of that id or name invalid for good. Raises UnknownKeyError."""
+    """Make the key of that id or name invalid for good.
+
+    Raises UnknownKeyError, and AmbiguousKeyError where it is the id of one key and the name of another.
+    """
     this = (table.dataset == dataset, table.revoked_at.is_(None), or_(table.key_id == key, table.name == key))
     values = {"revoked_at": func.now(), "revoked_by": by}
     with engine.begin() as connection:
-        row = connection.execute(update(api_keys).where(*this).values(values).returning(*_COLUMNS)).first()
-    if row is None:
-        raise UnknownKeyError(f"No valid key has the id or name {key!r}; see `shelfops keys list`")
-    return _record(row)
+        rows = connection.execute(update(api_keys).where(*this).values(values).returning(*_COLUMNS)).all()
+        if not rows:
+            raise UnknownKeyError(f"No valid key has the id or name {key!r}; see `shelfops keys list`")
+        if len(rows) > 1:
+            raise AmbiguousKeyError(_ambiguous(key, list(map(_record, rows))))  # takes back the update
+    return _record(rows[0])
+
+
+def _ambiguous(key: str, records: list[KeyRecord]) -> str:
+    named = next(record for record in records if record.name == key)
+    meant = next(record for record in records if record.key_id == key)
+    return (
+        f"{key!r} is the name of one key and the id of another: revoke the first by its id, {named.key_id}, or the "
+        f"second by its name, {meant.name}"
+    )
 
 
 def list_keys(engine: Engine, dataset: str, *, only_valid: bool = False) -> list[KeyRecord]:

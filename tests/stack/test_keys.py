@@ -13,6 +13,10 @@ from shelfops_pipeline.services.console import console
 from shelfops_pipeline.store.api_keys import list_keys
 
 Run = Callable[..., tuple[int, str, str]]
+MAPPING = """
+name: our_shops
+transactions: {files: sales.csv, columns: {ts: date, store_id: store, item_id: item, quantity: qty}}
+"""
 
 
 @pytest.fixture
@@ -84,3 +88,13 @@ def test_a_list_of_none_says_how_to_begin(run: Run) -> None:
     code, _, err = run("list")
     assert code == 1
     assert "shelfops keys issue" in err
+
+
+def test_keys_are_those_of_the_name_in_the_mapping(run: Run, warehouse: Engine, tmp_path: Path) -> None:
+    mapping = tmp_path / "some_file.yaml"
+    mapping.write_text(MAPPING)
+    assert run("issue", "till", "--dataset", str(mapping))[0] == 0
+    assert [record.name for record in list_keys(warehouse, "our_shops")] == ["till"]
+    assert "till" in run("list", "--dataset", str(mapping))[1]
+    assert run("revoke", "till", "--dataset", str(mapping))[0] == 0
+    assert list_keys(warehouse, "our_shops", only_valid=True) == []

@@ -7,6 +7,7 @@ from sqlalchemy import Engine, text
 
 from shelfops_pipeline.contracts.access import EVERY_SCOPE, ApiKey, Scope, granted
 from shelfops_pipeline.store.api_keys import (
+    AmbiguousKeyError,
     KeyNameTakenError,
     UnknownKeyError,
     issue_key,
@@ -53,6 +54,16 @@ def test_a_name_is_free_again_once_its_key_is_revoked(warehouse: Engine) -> None
     assert [record.key_id for record in list_keys(warehouse, SHOP)] == [first.key_id, second.key_id]
     with pytest.raises(UnknownKeyError):
         revoke_key(warehouse, SHOP, first.key_id, by="boss")
+
+
+def test_what_means_two_keys_revokes_neither(warehouse: Engine) -> None:
+    first = issue(warehouse)
+    second = issue(warehouse, name=first.key_id)
+    with pytest.raises(AmbiguousKeyError, match=f"{second.key_id}.*till"):
+        revoke_key(warehouse, SHOP, first.key_id, by="boss")
+    assert set(valid(warehouse)) == {first.key_id, second.key_id}
+    assert revoke_key(warehouse, SHOP, second.key_id, by="boss").name == first.key_id
+    assert revoke_key(warehouse, SHOP, first.key_id, by="boss").name == "till"
 
 
 def test_an_expired_key_is_not_valid(warehouse: Engine) -> None:
