@@ -89,8 +89,17 @@ function restore(body, place) {
   same?.querySelector(".buttons button, .link")?.focus();
 }
 
-const moreButton = () =>
-  action("Show more", {}, async () => take(await api.alerts({ limit: PAGE, after: more })));
+function moreButton() {
+  const says = el("p", { class: "trouble", role: "alert" });
+  const button = action("Show more", {}, async () => {
+    try {
+      take(await api.alerts({ limit: PAGE, after: more }));
+    } catch (error) {
+      says.textContent = error.message;
+    }
+  });
+  return el("div", {}, button, says);
+}
 
 function item(alert) {
   const says = el("p", { class: "trouble", role: "alert" });

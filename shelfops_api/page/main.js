@@ -5,10 +5,10 @@ import { api } from "./api.js";
 import { byId, el, failure } from "./dom.js";
 import { dayFull } from "./format.js";
 import { startOrders } from "./orders.js";
-import { openSeries, startSeries } from "./series.js";
+import { openSeries, showAgain, startSeries } from "./series.js";
 import { loadTotals } from "./totals.js";
 
-const LOOK_AGAIN = 30_000; // milliseconds between looks at which release serves
+const LOOK_AGAIN = 30_000; // milliseconds between looks at which forecasts are served
 let champion = null;
 
 async function start() {
@@ -44,13 +44,14 @@ async function firstDate() {
   return totals[0]?.forecast[0]?.date;
 }
 
-/** A new release changes every number: say so, and show the new ones. */
+/** New forecasts, of a new release or of the same one on another day, change every number: show the new ones. */
 async function watch() {
   const now = await api.champion().catch(() => champion);
-  if (now.release === champion.release) return;
+  if (now.release === champion.release && now.published_at === champion.published_at) return;
   champion = now;
   loadTotals();
   startOrders((store, item) => openSeries(champion, store, item, true));
+  showAgain(champion);
   await tellFacts(byId("facts"));
 }
 

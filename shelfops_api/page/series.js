@@ -10,6 +10,7 @@ import { whatIf } from "./whatif.js";
 const DAYS_BACK = 91;
 const WEEKS_BACK = 52;
 let asked = 0;
+let shown = null;
 
 /** Fill the search box with what there is; `open` shows the series that is asked for. */
 export function startSeries(open) {
@@ -47,19 +48,29 @@ async function firstDay(store) {
 }
 
 /** Show a series and move there. */
-export async function openSeries(champion, store, item, focus = false) {
-  const mine = ++asked;
+export function openSeries(champion, store, item, focus = false) {
   byId("store").value = store;
   byId("item").value = item;
+  if (focus) byId("series").focus();
+  shown = [store, item];
+  return load(champion, store, item);
+}
+
+/** The series that is shown, if one is, with what another champion says of it. What is being typed stays. */
+export function showAgain(champion) {
+  if (shown) load(champion, ...shown);
+}
+
+async function load(champion, store, item) {
+  const mine = ++asked;
   const body = byId("series-body");
   showLoading(body, `${item} in ${store}`);
-  if (focus) byId("series").focus();
   try {
     const periods = champion.grain === "week" ? WEEKS_BACK : DAYS_BACK;
     const [forecast, history] = await Promise.all([api.forecast(store, item), api.history(store, item, periods)]);
     if (mine === asked) showSeries(body, champion, forecast, history.history);
   } catch (error) {
-    if (mine === asked) show(body, failure(error, () => openSeries(champion, store, item)));
+    if (mine === asked) show(body, failure(error, () => load(champion, store, item)));
   }
 }
 

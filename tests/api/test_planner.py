@@ -1,11 +1,14 @@
 """The planner's page in a real browser, on the real API: what a person does there, and what must never happen."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from shelfops_api.alert_hub import MOST_SHOWN
 from shelfops_pipeline.contracts.access import EVERY_SCOPE
 from shelfops_pipeline.contracts.replenishment import AlertStatus, OrderStatus
 from shelfops_pipeline.store.alerts import list_alerts
@@ -13,7 +16,7 @@ from shelfops_pipeline.store.api_keys import issue_key
 from shelfops_pipeline.store.engine import open_engine
 from shelfops_pipeline.store.orders import list_orders, read_order
 from tests.api.planner import EGGS, HOSTILE, MILK, XSS, Planner, planner_of
-from tests.api.support import DATASET, Retailer
+from tests.api.support import CHAMPION, DATASET, Retailer, publish, until
 from tests.browsers import chromium, needs_browser
 from tests.redis_server import RedisServer
 
@@ -135,6 +138,42 @@ def test_a_key_is_asked_for_only_when_the_service_wants_one(
         planner.raise_alerts(MILK, EGGS)
         page.get_by_role("button", name="eggs in S1", exact=True).wait_for()
         page.close()
+
+
+def test_forecasts_of_another_day_are_shown_though_the_release_is_the_same(
+    browser: Any, planner: Planner, retailer: Retailer
+) -> None:
+    page = browser.new_page()
+    page.set_default_timeout(EXPECT_MS)
+    page.clock.install()
+    page.goto(f"{planner.url}/")
+    page.locator("#totals table").wait_for()
+    page.fill("#store", "S0")
+    page.fill("#item", "milk")
+    page.keyboard.press("Enter")
+    page.locator(".chart path.mean").wait_for()
+    before = planner.client.get("/v1/champion").json()
+    publish(planner.engine, retailer, CHAMPION)  # without totals and reasons, so that the page can be told from before
+    until(lambda: planner.client.get("/v1/champion").json()["published_at"] != before["published_at"])
+    assert planner.client.get("/v1/champion").json()["release"] == before["release"]
+    page.clock.fast_forward(31_000)
+    page.get_by_text("Totals are not published for this release yet.").wait_for()
+    page.get_by_text("The reasons of this forecast are not written yet.").wait_for()
+    page.close()
+
+
+def test_more_alerts_that_cannot_be_had_say_why(browser: Any, planner: Planner) -> None:
+    planner.raise_alerts(*(replace(MILK, item_id=f"item {n}") for n in range(MOST_SHOWN)))
+    page = browser.new_page()
+    page.set_default_timeout(EXPECT_MS)
+    page.goto(f"{planner.url}/")
+    page.wait_for_selector("#live.up")
+    page.get_by_role("button", name="Show more").wait_for()
+    with planner.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE stock_alerts RENAME TO lost"))
+    page.get_by_role("button", name="Show more").press("Enter")
+    page.locator("#alerts .trouble", has_text="The error was logged under this request id.").wait_for()
+    page.close()
 
 
 def _tab_to(page: Any, name: str, tag: str = "") -> None:
