@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from shelfops_pipeline.store.embedded import is_running
+
 ROOT = Path(__file__).parents[2]
 SHELFOPS = (sys.executable, "-c", "from shelfops_pipeline.cli import main; main()")
 Homes = Callable[..., Path]
@@ -49,6 +51,8 @@ def service(embedded_home: Homes, tmp_path: Path) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(30)
+        while is_running(home):  # uvicorn ends by the signal: the server's keeper notices by itself
+            time.sleep(0.1)
 
 
 def _ready(url: str) -> bool:
