@@ -56,6 +56,7 @@ def test_ids_may_have_any_character_where_slashes_are_escaped(
     models_copy: Path, warehouse: Engine, warehouse_url_of_test: str
 ) -> None:
     keys = [("S/1", "milk"), ("S", "1/milk"), ("/", "/"), ("a%2Fb", "100 %"), ("é?", "#x/y"), ("..", "../..")]
+    keys += [("=1+1", "-1")]
     days = np.arange("2025-07-25", "2025-07-27", dtype="datetime64[D]")
     columns = {name: np.ones(2 * len(keys), np.float32) for name in FORECAST_COLUMNS[3:]} | {"model_version": CHAMPION}
     columns |= {STORE_ID: np.repeat([k[0] for k in keys], 2), ITEM_ID: np.repeat([k[1] for k in keys], 2)}
@@ -73,7 +74,9 @@ def test_ids_may_have_any_character_where_slashes_are_escaped(
         assert api.get("/v1/forecasts/S/1/milk").json()["item_id"] == "1/milk"  # an item's own need not be
         assert api.get("/v1/forecasts?limit=2").json()["series"][0]["store_id"] == "..", "the list is another route"
         assert api.post("/v1/forecasts/S%2F1/milk").status_code == 405
-        assert Client(str(api.base_url)).forecast("S/1", "milk").store_id == "S/1"
+        assert "\n'=1+1,'-1,2025-07-25," in api.get("/v1/forecasts", headers={"Accept": "text/csv"}).text
+        with Client(str(api.base_url)) as client:
+            assert client.forecast("S/1", "milk").store_id == "S/1"
 
 
 @pytest.mark.parametrize(
