@@ -11,7 +11,7 @@ import psycopg
 from psycopg.abc import RV, PQGen
 from psycopg.errors import LockNotAvailable
 from psycopg.rows import TupleRow
-from sqlalchemy import URL, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Engine, ExceptionContext, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from shelfops_pipeline.errors import ShelfOpsError
@@ -128,8 +128,19 @@ def open_engine(
 
 
 def _be_patient(engine: Engine, seconds: float) -> None:
+    """Hang up on silence; and do not call back at once, as a pool does that finds its connection dead."""
+    silent_until = 0.0
+
+    @event.listens_for(engine, "handle_error")
+    def note(context: ExceptionContext) -> None:
+        nonlocal silent_until
+        if isinstance(context.original_exception, SilentServerError):
+            silent_until = time.monotonic() + SILENCE_SECONDS / 2
+
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: Any, _record: Any, arguments: Any, options: Any) -> _PatientConnection:
+        if time.monotonic() < silent_until:
+            raise psycopg.OperationalError("the server said nothing a moment ago")
         connection = _PatientConnection.connect(*arguments, **options)
         connection.patience = seconds
         return connection
