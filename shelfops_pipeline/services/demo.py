@@ -58,5 +58,6 @@ def _where(settings: Settings) -> list[str]:
         "graph, MLflow and API      shelfops up",
         "  then Dagster             http://localhost:3000",
         "       MLflow              http://localhost:5000",
+        "       planner's page      http://localhost:8000/",
         "       API                 http://localhost:8000/docs",
     ]

@@ -211,6 +211,7 @@ def _clear_code_server(stack: Stack, supervisor: Supervisor) -> None:
 
 def _announce(console: Console, ports: Ports, home: Path) -> None:
     console.print(f"Dagster UI  http://{HOST}:{ports.webserver}", highlight=False)
+    console.print(f"Planner     http://{HOST}:{ports.api}/", highlight=False)
     console.print(f"API         http://{HOST}:{ports.api}/docs", highlight=False)
     console.print(f"MLflow      http://{HOST}:{ports.mlflow}", highlight=False)
     console.print(f"logs in {home / 'logs'}; Ctrl-C stops everything", highlight=False)
