@@ -30,10 +30,15 @@ def etag(edition: str, media_type: str = JSON) -> str:
     return f'"{edition}.{_SUFFIX[media_type]}"'
 
 
+def tags(header: str) -> list[str]:
+    """The tags of an If-Match or If-None-Match. Weak ones too: what compresses answers on the way makes them weak."""
+    return _TAG.findall(header)
+
+
 def not_modified(request: Request, edition: str | None, media_type: str = JSON) -> Response | None:
     """304 if the caller already has what this edition would answer; None if there is something to send."""
     given = request.headers.get("if-none-match")
-    if given is None or edition is None or etag(edition, media_type) not in _TAG.findall(given):
+    if given is None or edition is None or etag(edition, media_type) not in tags(given):
         return None
     return Response(status_code=304, headers=caching_headers(edition, media_type))
 

@@ -23,7 +23,8 @@ from shelfops_api.warehouse import WarehouseUnavailable
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.store.alerts import AlertStateError, UnknownAlertError
 from shelfops_pipeline.store.item_flags import FlagError, UnknownFlagError
-from shelfops_pipeline.store.orders import OrderStateError, UnknownOrderError
+from shelfops_pipeline.store.orders import OrderChangedError, OrderStateError, UnknownOrderError
+from shelfops_pipeline.store.requests import KeyReusedError
 
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 MEDIA_TYPE: Final = "application/problem+json"
@@ -47,9 +48,11 @@ class Code(StrEnum):
     ALERT_STATE = "alert_state"
     UNKNOWN_ORDER = "unknown_order"
     ORDER_STATE = "order_state"
+    ORDER_CHANGED = "order_changed"
     UNKNOWN_FLAG = "unknown_flag"
     FLAG_MEANINGLESS = "flag_meaningless"
     UNKNOWN_REQUEST = "unknown_request"
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     NOT_EXPLAINED = "not_explained"
     NOT_ACCEPTABLE = "not_acceptable"
     CURSOR_EXPIRED = "cursor_expired"
@@ -84,9 +87,11 @@ _MEANING: Final[dict[Code, tuple[int, str]]] = {
     Code.ALERT_STATE: (409, "The alert has moved on"),
     Code.UNKNOWN_ORDER: (404, "There is no such order, or no such line in it"),
     Code.ORDER_STATE: (409, "The order is decided already"),
+    Code.ORDER_CHANGED: (412, "The order is not any more what the caller saw"),
     Code.UNKNOWN_FLAG: (404, "Nothing was said of the item there"),
     Code.FLAG_MEANINGLESS: (422, "The flag says nothing, or contradicts itself"),
     Code.UNKNOWN_REQUEST: (404, "There is no such request"),
+    Code.IDEMPOTENCY_KEY_REUSED: (422, "The idempotency key was used for another request"),
     Code.NOT_EXPLAINED: (404, "The forecast has not been explained yet"),
     Code.NOT_ACCEPTABLE: (406, "The answer has no such form"),
     Code.CURSOR_EXPIRED: (410, "Other forecasts are served now; start again from the first page"),
@@ -116,8 +121,10 @@ REFUSALS: Final[dict[type[ShelfOpsError], Code]] = {
     AlertStateError: Code.ALERT_STATE,
     UnknownOrderError: Code.UNKNOWN_ORDER,
     OrderStateError: Code.ORDER_STATE,
+    OrderChangedError: Code.ORDER_CHANGED,
     UnknownFlagError: Code.UNKNOWN_FLAG,
     FlagError: Code.FLAG_MEANINGLESS,
+    KeyReusedError: Code.IDEMPOTENCY_KEY_REUSED,
 }
 """What the warehouse's functions refuse with, by the problem that it is."""
 

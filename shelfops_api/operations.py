@@ -1,12 +1,16 @@
-"""What routes that change the retailer's day share: ids, notes and pages."""
+"""What routes that change the retailer's day share: who may, ids, notes and pages."""
 
 from typing import Annotated, Any, Final
 
-from fastapi import Path, Query
+from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from shelfops_api.auth import Principal, Scope, require
 from shelfops_api.schemas import SeriesId
 
+READ: Final = [Depends(require(Scope.READ))]
+Operator = Annotated[Principal, Depends(require(Scope.OPERATE))]
+"""Whoever changes something, by name."""
 MOST_PER_PAGE: Final = 1000
 
 Note = Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00]*$")]

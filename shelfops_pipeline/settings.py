@@ -50,6 +50,13 @@ class Settings(BaseSettings):
     issued_origins: int = Field(
         56, ge=2, description="Origins whose issued forecasts are kept, to be scored as demand comes in"
     )
+    count_days: int = Field(
+        14,
+        ge=1,
+        le=400,
+        description="Age in days up to which a count of the stock holds, less what was sold since; an older one counts "
+        "as unknown",
+    )
     service_level: float = Field(0.95, gt=0.5, lt=1, description="Target probability of no stockout per order cycle")
     holding_rate: float = Field(
         0.25, ge=0, description="What holding stock costs a year, as a share of its cost: capital, space, shrinkage"

@@ -2,7 +2,7 @@
 
 import { api, stream } from "./api.js";
 import { action, byId, el, empty, failure, show, showLoading } from "./dom.js";
-import { atTime, words } from "./format.js";
+import { atTime, units, words } from "./format.js";
 
 const PAGE = 50;
 const URGENCY = ["high", "medium", "low"];
@@ -126,10 +126,16 @@ function item(alert) {
   return li;
 }
 
-const state = (alert) =>
-  alert.status === "acknowledged"
-    ? `acknowledged${alert.acknowledged_by ? ` by ${alert.acknowledged_by}` : ""}`
-    : `since ${atTime(alert.raised_at)}`;
+function state(alert) {
+  const by = alert.acknowledged_by ? ` by ${alert.acknowledged_by}` : "";
+  const ordered = alert.details?.ordered;
+  return [
+    alert.status === "acknowledged" ? `acknowledged${by}` : `since ${atTime(alert.raised_at)}`,
+    alert.note,
+    ordered ? `${units(ordered)} ordered` : "",
+    alert.unknown_since ? `not judged since ${atTime(alert.unknown_since)}: the stock is not known` : "",
+  ].filter(Boolean).join(" · ");
+}
 
 function change(label, alert, says, work) {
   const about = `${label}: ${words(alert.kind)}, ${alert.item_id} in ${alert.store_id}`;

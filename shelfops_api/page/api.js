@@ -37,8 +37,8 @@ function askForKey(why) {
   return asking;
 }
 
-async function send(method, path, body) {
-  const headers = { Accept: "application/json" };
+async function send(method, path, body, more = {}) {
+  const headers = { Accept: "application/json", ...more };
   const used = key();
   if (used) headers.Authorization = `Bearer ${used}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
@@ -48,14 +48,14 @@ async function send(method, path, body) {
   } catch {
     throw new ApiError("The service does not answer. Is it running?", 0, "unreachable");
   }
-  if (answer.status === 401 && key() !== used) return send(method, path, body); // another request got one meanwhile
+  if (answer.status === 401 && key() !== used) return send(method, path, body, more); // another request got one meanwhile
   if (answer.status === 401) {
     await askForKey(
       used
         ? "The key was not accepted: it is unknown, revoked or expired."
         : "This service asks who you are. The key stays in this tab until you close it.",
     );
-    return send(method, path, body);
+    return send(method, path, body, more);
   }
   return answer;
 }
@@ -70,6 +70,13 @@ async function json(method, path, body) {
   const answer = await send(method, path, body);
   if (!answer.ok) throw await problem(answer);
   return answer.status === 204 ? null : answer.json();
+}
+
+/** What is answered, with the tag that says which state of it this is; `seen` is the tag of what the caller saw. */
+async function tagged(method, path, body, seen) {
+  const answer = await send(method, path, body, seen ? { "If-Match": seen } : {});
+  if (!answer.ok) throw await problem(answer);
+  return { ...(await answer.json()), tag: answer.headers.get("ETag") };
 }
 
 function query(path, parameters) {
@@ -94,14 +101,14 @@ export const api = {
   acknowledge: (alert) => json("POST", `v1/alerts/${id(alert)}/acknowledge`),
   resolve: (alert, note) => json("POST", `v1/alerts/${id(alert)}/resolve`, { note }),
   orders: (parameters) => json("GET", query("v1/orders", parameters)),
-  order: (order) => json("GET", `v1/orders/${id(order)}`),
-  decide: (order, what, note) => json("POST", `v1/orders/${id(order)}/${what}`, { note }),
-  edit: (order, line) => json("PATCH", `v1/orders/${id(order)}/lines`, line),
+  order: (order) => tagged("GET", `v1/orders/${id(order)}`),
+  decide: (order, what, note) => tagged("POST", `v1/orders/${id(order.order_id)}/${what}`, { note }, order.tag),
+  edit: (order, line) => tagged("PATCH", `v1/orders/${id(order.order_id)}/lines`, line, order.tag),
 };
 
 /** Save an answer as a file: a plain link could not send the key. */
 export async function download(path, accept, name) {
-  const answer = await send("GET", path);
+  const answer = await send("GET", path, undefined, { Accept: accept });
   if (!answer.ok) throw await problem(answer);
   const address = URL.createObjectURL(await answer.blob());
   const link = document.createElement("a");

@@ -82,12 +82,26 @@ async function lines(place, id, fill) {
   }
 }
 
-function fillLines(place, order, fill) {
+function fillLines(place, order, fill, news = "") {
   fill(order);
-  const says = el("p", { class: "trouble", role: "status" });
+  const says = el("p", { class: "trouble", role: "status" }, news);
+  let known = Promise.resolve(order);
+  /** One change after the other, each about what the one before it answered. */
+  const change = (work) => {
+    const before = known;
+    const next = before.then(work);
+    known = next.catch(() => before);
+    return next;
+  };
+  const trouble = async (error) => {
+    says.textContent = error.message;
+    if (error.code !== "order_changed") return;
+    const now = await api.order(order.order_id).catch(() => null);
+    if (now) fillLines(place, now, fill, "This order has changed since you looked at it: here it is as it is now.");
+  };
   const open = order.status === "proposed";
   const head = ["Item", "Quantity", "Proposed", "Arrives", "Why"];
-  const rows = order.lines.map((line) => row(order, line, open, says, (changed) => fill(changed)));
+  const rows = order.lines.map((line) => row(line, { open, says, change, fill, trouble }));
   const table = el(
     "table",
     {},
@@ -97,16 +111,15 @@ function fillLines(place, order, fill) {
   const decide = (label, what, className) =>
     action(label, { class: className }, async () => {
       try {
-        const changed = await api.decide(order.order_id, what, "");
-        fillLines(place, changed, fill);
+        fillLines(place, await change((now) => api.decide(now, what, "")), fill);
         place.closest("details").querySelector("summary").focus();
       } catch (error) {
-        says.textContent = error.message;
+        await trouble(error);
       }
     });
   const csv = action("Save as CSV", {}, async () => {
     try {
-      await download(`v1/orders/${encodeURIComponent(order.order_id)}/csv`, "text/csv", `order-${order.order_date}-${order.order_id.slice(0, 8)}.csv`);
+      await download(`v1/orders/${encodeURIComponent(order.order_id)}`, "text/csv", `order-${order.order_date}-${order.order_id.slice(0, 8)}.csv`);
     } catch (error) {
       says.textContent = error.message;
     }
@@ -125,22 +138,19 @@ function fillLines(place, order, fill) {
   );
 }
 
-function row(order, line, open, says, changed) {
+function row(line, { open, says, change, fill, trouble }) {
   const name = `${line.item_id} in ${line.store_id}`;
   const quantity = el("input", { type: "number", min: 0, step: "any", value: line.quantity, "aria-label": `Quantity of ${name}` });
   quantity.addEventListener("change", async () => {
     if (!quantity.reportValidity() || quantity.value === "") return;
     try {
-      const told = await api.edit(order.order_id, {
-        store_id: line.store_id,
-        item_id: line.item_id,
-        quantity: Number(quantity.value),
-      });
+      const wanted = { store_id: line.store_id, item_id: line.item_id, quantity: Number(quantity.value) };
+      const told = await change((now) => api.edit(now, wanted));
       says.textContent = `${name}: ${units(Number(quantity.value))} instead of ${units(line.proposed_quantity)} units.`;
-      changed(told);
+      fill(told);
     } catch (error) {
       quantity.value = line.quantity;
-      says.textContent = error.message;
+      await trouble(error);
     }
   });
   return el(

@@ -21,6 +21,8 @@ export async function showStock(place, store, item) {
   const facts = [
     ["On hand", line.on_hand, units],
     ["On order", line.on_order, units],
+    ["Of that, accepted since the count", line.accepted || null, units],
+    ["Counted on", line.counted_on, dayName],
     ["Lasts", line.days_of_supply, (days) => plural(days, "day")],
     ["Risk to run out before the next delivery", line.stockout_probability, share],
     ["More likely than not sold out by", line.stockout_date, dayName],

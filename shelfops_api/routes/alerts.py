@@ -3,17 +3,19 @@
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, BackgroundTasks, Depends, Query
+from fastapi import APIRouter, BackgroundTasks, Query
+from pydantic import Field
 
-from shelfops_api.auth import Principal, Scope, require
 from shelfops_api.deps import ServicesDep, SettingsDep, WarehouseDep
 from shelfops_api.errors import Code, documented
 from shelfops_api.operations import (
+    READ,
     After,
     AlertId,
     ItemFilter,
     Limit,
     NextField,
+    Operator,
     Remark,
     StoreFilter,
     Told,
@@ -27,8 +29,6 @@ from shelfops_pipeline.store.alerts import alert_message
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
 
-_READ = [Depends(require(Scope.READ))]
-Operator = Annotated[Principal, Depends(require(Scope.OPERATE))]
 _PROBLEMS: Final = documented(Code.INVALID_REQUEST, Code.UNKNOWN_ALERT, Code.WAREHOUSE_UNAVAILABLE)
 _DECISIONS: Final = documented(Code.INVALID_REQUEST, Code.UNKNOWN_ALERT, Code.ALERT_STATE, Code.WAREHOUSE_UNAVAILABLE)
 _ALERT: Final[dict[str, Any]] = {
@@ -40,7 +40,13 @@ _ALERT: Final[dict[str, Any]] = {
     "status": "open",
     "message": "35 on hand and 0 on order: out of stock before a delivery with probability 58 % (by 07 Jan more likely"
     " than not); order 48 on 05 Jan",
-    "details": {"on_hand": 35.0, "on_order": 0.0, "order_quantity": 48.0, "stockout_probability": 0.58},
+    "details": {
+        "on_hand": 35.0,
+        "on_order": 0.0,
+        "counted_on": "2026-01-04",
+        "order_quantity": 48.0,
+        "stockout_probability": 0.58,
+    },
     "release": "v2+v1",
     "raised_at": "2026-01-05T03:20:11Z",
     "updated_at": "2026-01-05T03:20:11Z",
@@ -49,6 +55,7 @@ _ALERT: Final[dict[str, Any]] = {
     "resolved_at": None,
     "resolved_by": None,
     "note": None,
+    "unknown_since": None,
 }
 
 
@@ -64,7 +71,9 @@ class Alert(Told):
     severity: AlertSeverity
     status: AlertStatus
     message: str
-    details: dict[str, Any]
+    details: dict[str, Any] = Field(
+        description="The figures behind it; `ordered`: units in an order accepted since, which the next plan counts"
+    )
     release: str
     raised_at: datetime
     updated_at: datetime
@@ -72,7 +81,10 @@ class Alert(Told):
     acknowledged_by: str | None
     resolved_at: datetime | None
     resolved_by: str | None
-    note: str | None
+    note: str | None = Field(description="Why it was resolved, or is open again")
+    unknown_since: datetime | None = Field(
+        description="Since when plans cannot judge it, because the stock is not known; null: the last plan could"
+    )
 
 
 class AlertPage(Told):
@@ -84,7 +96,7 @@ class AlertPage(Told):
     next: NextField
 
 
-@router.get("", responses=_PROBLEMS, dependencies=_READ)
+@router.get("", responses=_PROBLEMS, dependencies=READ)
 def list_alerts(
     settings: SettingsDep,
     warehouse: WarehouseDep,

@@ -1,170 +1,58 @@
 """Purchase orders: proposed by the plan, decided by people, with everything that was done to them on record."""
 
-from datetime import date, datetime
+import re
+from datetime import date
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, BackgroundTasks, Header, Query, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
 
-from shelfops_api.auth import Principal, Scope, require
-from shelfops_api.deps import SettingsDep, WarehouseDep
-from shelfops_api.errors import Code, documented
+from shelfops_api.auth import Principal
+from shelfops_api.conditional import CSV, JSON, caching_headers, etag, json_answer, not_modified, tags
+from shelfops_api.deps import Services, ServicesDep, SettingsDep, WarehouseDep
+from shelfops_api.errors import Code, Problem, documented
+from shelfops_api.negotiation import preferred
 from shelfops_api.operations import (
+    READ,
     After,
     Limit,
-    NextField,
-    Note,
+    Operator,
     OrderId,
     Remark,
     SupplierFilter,
-    Told,
-    example,
     next_of,
 )
-from shelfops_api.schemas import SeriesId
+from shelfops_api.routes.order_models import LineChange, Order, OrderEvent, OrderEvents, OrderPage, OrderWithLines
+from shelfops_pipeline.contracts.messages import AlertEvent
 from shelfops_pipeline.contracts.replenishment import OrderAction, OrderStatus
 from shelfops_pipeline.store import orders as store
-from shelfops_pipeline.store.order_csv import order_csv as store_csv
-from shelfops_pipeline.store.orders import MAX_QUANTITY
+from shelfops_pipeline.store.alerts import alert_message, alerts_of_order
+from shelfops_pipeline.store.order_csv import order_csv
+from shelfops_pipeline.store.replenishment_records import PurchaseOrder
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
-_READ = [Depends(require(Scope.READ))]
-Operator = Annotated[Principal, Depends(require(Scope.OPERATE))]
 _PROBLEMS: Final = documented(Code.INVALID_REQUEST, Code.UNKNOWN_ORDER, Code.WAREHOUSE_UNAVAILABLE)
-_DECISIONS: Final = documented(Code.INVALID_REQUEST, Code.UNKNOWN_ORDER, Code.ORDER_STATE, Code.WAREHOUSE_UNAVAILABLE)
-_CSV: Final = "text/csv"
-
-_LINE: Final[dict[str, Any]] = {
-    "store_id": "S01",
-    "item_id": "I003",
-    "quantity": 48.0,
-    "proposed_quantity": 48.0,
-    "unit_cost": 1.2,
-    "delivery_date": "2026-01-08",
-    "reason": "case_pack",
+_DECISIONS: Final = documented(
+    Code.INVALID_REQUEST, Code.UNKNOWN_ORDER, Code.ORDER_STATE, Code.ORDER_CHANGED, Code.WAREHOUSE_UNAVAILABLE
+)
+_FORMS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {CSV: {"schema": {"type": "string", "description": "The lines that order something (RFC 4180)"}}}},
+    304: {"description": "What `If-None-Match` names is still right"},
 }
-_ORDER: Final[dict[str, Any]] = {
-    "order_id": "9b1d20aa41c74f6f8a0e",
-    "supplier_id": "SUP1",
-    "order_date": "2026-01-05",
-    "release": "v2+v1",
-    "status": "proposed",
-    "edited": False,
-    "proposed_at": "2026-01-05T03:20:11Z",
-    "updated_at": "2026-01-05T03:20:11Z",
-    "decided_at": None,
-    "decided_by": None,
-    "line_count": 1,
-    "units": 48.0,
-    "cost": 57.6,
-}
-_EVENT: Final[dict[str, Any]] = {
-    "event_id": 17,
-    "at": "2026-01-05T08:02:40Z",
-    "who": "planner",
-    "action": "edited",
-    "note": "the shelf is narrow",
-    "before": {"quantity": 60.0},
-    "after": {"quantity": 48.0},
-    "store_id": "S01",
-    "item_id": "I003",
-}
+_TAG: Final = re.compile(r'"(?P<revision>[0-9]{1,9})\.(json|csv)"')
+IfMatch = Annotated[
+    str | None,
+    Header(
+        max_length=200,
+        description="The `ETag` of the order as it was seen: refused with 412 if it has changed since. Left out, the "
+        "order is taken as it is now",
+        examples=['"3.json"'],
+    ),
+]
 
 
-class OrderLine(Told):
-    """What of one item goes to one store."""
-
-    model_config = example(_LINE)
-
-    store_id: str
-    item_id: str
-    quantity: float
-    proposed_quantity: float = Field(description="As the plan proposed it, whatever people made of it")
-    unit_cost: float | None
-    delivery_date: date | None
-    reason: str
-
-
-class Order(Told):
-    """What is ordered of one supplier on one day."""
-
-    model_config = example(_ORDER)
-
-    order_id: str
-    supplier_id: str | None = Field(description="null: the items' supplier is not known")
-    order_date: date
-    release: str
-    status: OrderStatus
-    edited: bool
-    proposed_at: datetime
-    updated_at: datetime
-    decided_at: datetime | None
-    decided_by: str | None
-    line_count: int
-    units: float
-    cost: float | None = Field(description="null where the cost of a line is not known")
-
-
-class OrderWithLines(Order):
-    """One order with its lines, by store and item."""
-
-    model_config = example(_ORDER | {"lines": [_LINE]})
-
-    lines: list[OrderLine]
-
-
-class OrderPage(Told):
-    """Orders without their lines, those of the latest day first."""
-
-    model_config = example({"orders": [_ORDER], "next": None})
-
-    orders: list[Order]
-    next: NextField
-
-
-class OrderEvent(Told):
-    """What somebody did to an order, or to one of its lines."""
-
-    model_config = example(_EVENT)
-
-    event_id: int
-    at: datetime
-    who: str
-    action: str
-    note: str
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
-    store_id: str | None
-    item_id: str | None
-
-
-class OrderEvents(Told):
-    """Everything that was done to an order, from the first proposal on."""
-
-    model_config = example({"events": [_EVENT]})
-
-    events: list[OrderEvent]
-
-
-class LineChange(BaseModel):
-    """Another quantity of one line."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [{"store_id": "S01", "item_id": "I003", "quantity": 48, "note": "the shelf is narrow"}]
-        },
-    )
-
-    store_id: SeriesId
-    item_id: SeriesId
-    quantity: float = Field(ge=0, le=MAX_QUANTITY, allow_inf_nan=False, strict=True, description="0: none of it")
-    note: Note = ""
-
-
-@router.get("", responses=_PROBLEMS, dependencies=_READ)
+@router.get("", responses=_PROBLEMS, dependencies=READ)
 def list_orders(
     settings: SettingsDep,
     warehouse: WarehouseDep,
@@ -187,69 +75,118 @@ def list_orders(
     return OrderPage(orders=[Order.model_validate(o) for o in found], next=next_of(found, limit, "order_id"))
 
 
-@router.get("/{order_id}", responses=_PROBLEMS, dependencies=_READ)
-def read_order(order_id: OrderId, settings: SettingsDep, warehouse: WarehouseDep) -> OrderWithLines:
-    """One order with its lines."""
-    return OrderWithLines.model_validate(store.read_order(warehouse.engine(), settings.retailer, order_id))
+@router.get(
+    "/{order_id}",
+    response_model=OrderWithLines,
+    responses=_FORMS | _PROBLEMS | documented(Code.NOT_ACCEPTABLE),
+    dependencies=READ,
+)
+def read_order(order_id: OrderId, request: Request, settings: SettingsDep, warehouse: WarehouseDep) -> Response:
+    """One order with its lines. `Accept` chooses: `application/json`, or `text/csv` as a file for the supplier."""
+    media_type = preferred(request.headers.get("accept"), (JSON, CSV))
+    order = store.read_order(warehouse.engine(), settings.retailer, order_id)
+    edition = str(order.revision)
+    if unchanged := not_modified(request, edition, media_type):
+        return unchanged
+    if media_type == JSON:
+        return json_answer(OrderWithLines.model_validate(order).model_dump_json().encode(), edition)
+    disposition = f'attachment; filename="order-{order.order_date}.csv"'
+    headers = {"Content-Disposition": disposition, **caching_headers(edition, CSV)}
+    return Response(order_csv([order]), media_type=CSV, headers=headers)
 
 
-@router.get("/{order_id}/events", responses=_PROBLEMS, dependencies=_READ)
+@router.get("/{order_id}/events", responses=_PROBLEMS, dependencies=READ)
 def order_events(order_id: OrderId, settings: SettingsDep, warehouse: WarehouseDep) -> OrderEvents:
     """Who did what to an order, and when."""
     events = store.order_events(warehouse.engine(), settings.retailer, order_id)
     return OrderEvents(events=[OrderEvent.model_validate(event) for event in events])
 
 
-@router.get(
-    "/{order_id}/csv",
-    responses={**_PROBLEMS, 200: {"content": {_CSV: {"schema": {"type": "string"}}}}},
-    response_class=Response,
-    dependencies=_READ,
-)
-def order_csv(order_id: OrderId, settings: SettingsDep, warehouse: WarehouseDep) -> Response:
-    """The lines of an order that order something, as a file for the supplier (RFC 4180)."""
-    order = store.read_order(warehouse.engine(), settings.retailer, order_id)
-    disposition = f'attachment; filename="order-{order.order_date}.csv"'
-    return Response(store_csv([order]), media_type=_CSV, headers={"Content-Disposition": disposition})
-
-
 @router.post("/{order_id}/accept", responses=_DECISIONS)
 def accept(
-    order_id: OrderId, settings: SettingsDep, warehouse: WarehouseDep, who: Operator, remark: Remark | None = None
+    order_id: OrderId,
+    services: ServicesDep,
+    who: Operator,
+    response: Response,
+    later: BackgroundTasks,
+    remark: Remark | None = None,
+    if_match: IfMatch = None,
 ) -> OrderWithLines:
-    """Accept a proposed order as it is now."""
-    return _decided(settings.retailer, warehouse, order_id, OrderAction.ACCEPT, who, remark)
+    """Accept a proposed order; its alerts say at once how much is ordered."""
+    told = _decided(services, order_id, OrderAction.ACCEPT, who, remark, if_match, response)
+    for alert in alerts_of_order(services.warehouse.engine(), services.settings.retailer, order_id):
+        later.add_task(services.alerts.tell, alert_message(AlertEvent.UPDATED, alert))
+    return told
 
 
 @router.post("/{order_id}/reject", responses=_DECISIONS)
 def reject(
-    order_id: OrderId, settings: SettingsDep, warehouse: WarehouseDep, who: Operator, remark: Remark | None = None
+    order_id: OrderId,
+    services: ServicesDep,
+    who: Operator,
+    response: Response,
+    remark: Remark | None = None,
+    if_match: IfMatch = None,
 ) -> OrderWithLines:
     """Reject a proposed order."""
-    return _decided(settings.retailer, warehouse, order_id, OrderAction.REJECT, who, remark)
+    return _decided(services, order_id, OrderAction.REJECT, who, remark, if_match, response)
 
 
 @router.patch("/{order_id}/lines", responses=_DECISIONS)
 def edit_line(
-    order_id: OrderId, change: LineChange, settings: SettingsDep, warehouse: WarehouseDep, who: Operator
+    order_id: OrderId,
+    change: LineChange,
+    services: ServicesDep,
+    who: Operator,
+    response: Response,
+    if_match: IfMatch = None,
 ) -> OrderWithLines:
     """Order another quantity of one line of a proposed order; no later plan changes that order from then on."""
     order = store.edit_line(
-        warehouse.engine(),
-        settings.retailer,
+        services.warehouse.engine(),
+        services.settings.retailer,
         order_id,
         change.store_id,
         change.item_id,
         quantity=change.quantity,
         who=who.name,
         note=change.note,
+        seen=_seen(order_id, if_match),
     )
-    return OrderWithLines.model_validate(order)
+    return _told(order, response)
 
 
 def _decided(
-    retailer: str, warehouse: WarehouseDep, order_id: str, action: OrderAction, who: Principal, remark: Remark | None
+    services: Services,
+    order_id: str,
+    action: OrderAction,
+    who: Principal,
+    remark: Remark | None,
+    if_match: str | None,
+    response: Response,
 ) -> OrderWithLines:
-    note = "" if remark is None else remark.note
-    order = store.decide_order(warehouse.engine(), retailer, order_id, action=action, who=who.name, note=note)
+    order = store.decide_order(
+        services.warehouse.engine(),
+        services.settings.retailer,
+        order_id,
+        action=action,
+        who=who.name,
+        note="" if remark is None else remark.note,
+        seen=_seen(order_id, if_match),
+    )
+    return _told(order, response)
+
+
+def _told(order: PurchaseOrder, response: Response) -> OrderWithLines:
+    response.headers["ETag"] = etag(str(order.revision))
     return OrderWithLines.model_validate(order)
+
+
+def _seen(order_id: str, if_match: str | None) -> int | None:
+    """The revision that a caller saw; None where none is said. Raises Problem where no order has such a tag."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    revisions = [int(found["revision"]) for tag in tags(if_match) if (found := _TAG.fullmatch(tag))]
+    if not revisions:
+        raise Problem(Code.ORDER_CHANGED, f"order {order_id} has no revision {if_match}: send the ETag of its answer")
+    return max(revisions)  # of several that were seen only the latest can still be true

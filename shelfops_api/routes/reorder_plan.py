@@ -28,6 +28,8 @@ _LINE: Final[dict[str, Any]] = {
     "order_up_to": 77.0,
     "on_hand": 35.0,
     "on_order": 0.0,
+    "accepted": 0.0,
+    "counted_on": "2026-01-04",
     "quantity": 48.0,
     "unconstrained_quantity": 42.0,
     "days_of_supply": 2.0,
@@ -58,8 +60,10 @@ class PlanLine(Told):
     service_level: float | None
     reorder_point: float | None
     order_up_to: float | None
-    on_hand: float | None
+    on_hand: float | None = Field(description="At the last count, less what was sold since")
     on_order: float | None
+    accepted: float | None = Field(description="Of that: in accepted orders that the count does not know of")
+    counted_on: date | None = Field(description="The day of the last count; null: none that is recent enough")
     quantity: float | None = Field(description="To order now, in whole packs and within what the supplier allows")
     unconstrained_quantity: float | None
     days_of_supply: float | None

@@ -34,7 +34,7 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=200,
         pattern=r"^[\x21-\x7e]+$",
-        description="Made up by the caller, once per wish: the same key again is the same request",
+        description="Made up by the caller, once per wish: the same key and reason again are the same request",
         examples=["monday-after-the-sale"],
     ),
 ]
@@ -64,7 +64,11 @@ class RetrainAnswer(Told):
     error: str | None
 
 
-@router.post("", status_code=202, responses=documented(Code.INVALID_REQUEST, Code.WAREHOUSE_UNAVAILABLE))
+@router.post(
+    "",
+    status_code=202,
+    responses=documented(Code.INVALID_REQUEST, Code.IDEMPOTENCY_KEY_REUSED, Code.WAREHOUSE_UNAVAILABLE),
+)
 def ask(
     key: IdempotencyKey,
     settings: SettingsDep,

@@ -43,9 +43,15 @@ def flags_clear(item: str, dataset: Dataset = "simulated", store: Store = None, 
     clear_flag(configure(dataset, None), item, store, note)
 
 
-@flags.command("list", epilog="Example: shelfops flags list")
-def flags_list(dataset: Dataset = "simulated") -> None:
-    """Every flag that is set."""
-    from shelfops_pipeline.services.flags import list_flags
+@flags.command("list", epilog="Examples: shelfops flags list    ·    shelfops flags list --history --item I0042")
+def flags_list(
+    dataset: Dataset = "simulated",
+    item: Annotated[str | None, typer.Option(help="One item; default: all")] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="The latest 200 changes instead: who said what, when, and why")
+    ] = False,
+) -> None:
+    """Every flag that is set, or what was said and taken back."""
+    from shelfops_pipeline.services.flags import list_flags, show_history
 
-    list_flags(configure(dataset, None))
+    (show_history if history else list_flags)(configure(dataset, None), item)

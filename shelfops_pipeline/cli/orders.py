@@ -16,6 +16,9 @@ orders = typer.Typer(
 Order = Annotated[str, typer.Argument(metavar="ORDER", help="An order's id, as `list` prints it")]
 Day = Annotated[datetime | None, typer.Option("--day", formats=["%Y-%m-%d"], help="Only orders for that day")]
 Note = Annotated[str, typer.Option(help="Why; kept on record with your name and the time")]
+Seen = Annotated[
+    int | None, typer.Option("--revision", help="As `show` prints it: refused if the order has changed since")
+]
 
 
 @orders.command("list", epilog="Example: shelfops orders list --status proposed")
@@ -40,15 +43,15 @@ def orders_show(order: Order, dataset: Dataset = "simulated") -> None:
 
 
 @orders.command("accept")
-def orders_accept(order: Order, dataset: Dataset = "simulated", note: Note = "") -> None:
+def orders_accept(order: Order, dataset: Dataset = "simulated", note: Note = "", revision: Seen = None) -> None:
     """Place an order as it is: no later plan changes it or orders the same again."""
-    _decide(order, dataset, OrderAction.ACCEPT, note)
+    _decide(order, dataset, OrderAction.ACCEPT, note, revision)
 
 
 @orders.command("reject")
-def orders_reject(order: Order, dataset: Dataset = "simulated", note: Note = "") -> None:
+def orders_reject(order: Order, dataset: Dataset = "simulated", note: Note = "", revision: Seen = None) -> None:
     """Do not place an order; its items are not proposed again for that day."""
-    _decide(order, dataset, OrderAction.REJECT, note)
+    _decide(order, dataset, OrderAction.REJECT, note, revision)
 
 
 @orders.command("edit", epilog="Example: shelfops orders edit ORDER S001 I0042 24 --note 'local festival'")
@@ -59,11 +62,12 @@ def orders_edit(
     quantity: Annotated[float, typer.Argument(min=0, help="Units; 0 orders none")],
     dataset: Dataset = "simulated",
     note: Note = "",
+    revision: Seen = None,
 ) -> None:
     """Order another quantity of one item for one store; from then on no later plan changes the order."""
     from shelfops_pipeline.services.orders import edit_line
 
-    edit_line(configure(dataset, None), order, store, item, quantity, note)
+    edit_line(configure(dataset, None), order, store, item, quantity, note, revision)
 
 
 @orders.command(
@@ -95,7 +99,7 @@ def orders_export(
         export_day(settings, day.date(), status, out or Path())
 
 
-def _decide(order: str, dataset: str, action: OrderAction, note: str) -> None:
+def _decide(order: str, dataset: str, action: OrderAction, note: str, revision: int | None) -> None:
     from shelfops_pipeline.services.orders import decide_order
 
-    decide_order(configure(dataset, None), order, action, note)
+    decide_order(configure(dataset, None), order, action, note, revision)

@@ -33,6 +33,9 @@ class AlertMessage(BaseModel):
     details: dict[str, Any]
     raised_at: datetime
     updated_at: datetime
+    note: str | None = None
+    unknown_since: datetime | None = None
+    """A plan could not judge it since, because the stock is not known"""
 
 
 class ReleaseMessage(BaseModel):

@@ -101,13 +101,9 @@ class Partitions:
             raise FileNotFoundError(f"{self.asset}: none of {self.keys[0]} to {self.keys[-1]} was ever written")
         return frame
 
-    def latest(self) -> pd.DataFrame | None:
-        """The rows of the last of them that has any; None where none has."""
-        for key in reversed(self.stored().keys):
-            frame = replace(self, keys=(key,)).read()
-            if frame is not None and len(frame):
-                return frame
-        return None
+    def since(self, day: date) -> Self:
+        """Those that have that day or later ones."""
+        return self.at([period for period in self.periods if period + timedelta(days=self.days) > day])
 
     def replace(self, frame: pd.DataFrame) -> None:
         """Make `frame` their content, split by the day under which its rows are filed; a period may be empty.

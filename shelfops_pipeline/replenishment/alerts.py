@@ -10,8 +10,9 @@ import pandas as pd
 from shelfops_pipeline.contracts.columns import ITEM_ID, ON_HAND, ON_ORDER, QUANTITY, REASON, STORE_ID
 from shelfops_pipeline.contracts.replenishment import AlertKind, AlertSeverity
 from shelfops_pipeline.replenishment.plan import DISCONTINUED, NO_SALE_PROBABILITY, QUIET_PERIODS
+from shelfops_pipeline.replenishment.position import ROLLED
 from shelfops_pipeline.store.replenishment_records import Alert
-from shelfops_pipeline.store.replenishment_tables import ORDER_DATE
+from shelfops_pipeline.store.replenishment_tables import COUNTED_ON, ORDER_DATE
 
 LIKELY: Final = 0.5
 """Probability of being out of stock before a delivery from which on it is a risk rather than a reason to order."""
@@ -22,6 +23,7 @@ INCREDIBLE: Final = 0.01
 _DETAILS: Final = {
     ON_HAND: ON_HAND,
     ON_ORDER: ON_ORDER,
+    COUNTED_ON: COUNTED_ON,
     "order_up_to": "order_up_to",
     "order_quantity": QUANTITY,
     "order_date": ORDER_DATE,
@@ -64,11 +66,16 @@ def _over(row: Row) -> str:
 
 def _phantom(row: Row) -> str:
     quiet = f"nothing sold in the last {row[QUIET_PERIODS]:.0f} periods"
-    return f"{row[ON_HAND]:.0f} on record, but {quiet}, and the forecast expects sales: count the shelf"
+    return f"{row[ON_HAND]:.0f} on record{_as_of(row)}, but {quiet}, and the forecast expects sales: count the shelf"
 
 
 def _held(row: Row) -> str:
-    return f"{row[ON_HAND]:.0f} on hand and {row[ON_ORDER]:.0f} on order"
+    return f"{row[ON_HAND]:.0f} on hand and {row[ON_ORDER]:.0f} on order{_as_of(row)}"
+
+
+def _as_of(row: Row) -> str:
+    """Said of an older count than that of the last period, which people take it for."""
+    return f" (counted on {row[COUNTED_ON]:%d %b}, less sales since)" if row[ROLLED] else ""
 
 
 def _at_risk(plan: pd.DataFrame) -> Any:
@@ -109,6 +116,12 @@ def stock_alerts(plan: pd.DataFrame) -> list[Alert]:
         kind, severity = of.kind.value, of.severity.value
         alerts += [Alert(r[STORE_ID], r[ITEM_ID], kind, severity, of.words(r), _details(r)) for r in rows]
     return alerts
+
+
+def assessed(plan: pd.DataFrame) -> pd.DataFrame:
+    """The series of which the stock is known: of the others no alert can be said to have lost its cause."""
+    known = plan[ON_HAND].notna() & plan[ON_ORDER].notna()
+    return plan.loc[known, [STORE_ID, ITEM_ID]].reset_index(drop=True)
 
 
 def _details(row: Row) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 `keys` is a frame of store_id and item_id (text), one row per series. What a table does not say is unknown (NaN).
 """
 
+from datetime import date
 from typing import Any, Final
 
 import numpy as np
@@ -38,15 +39,17 @@ def demand_of(forecasts: pd.DataFrame, correlation: float) -> tuple[pd.DataFrame
     return keys, Demand(ordered[c.MEAN].to_numpy(np.float32).reshape(shape), quantiles, correlation)
 
 
-def stock_of(inventory: pd.DataFrame | None, keys: pd.DataFrame) -> Stock:
-    """The last count of each series. Within a week, stores may count on different days."""
+def counted_stock(
+    inventory: pd.DataFrame | None, keys: pd.DataFrame, *, since: date
+) -> tuple[Stock, NDArray[np.datetime64]]:
+    """(the last count of each series since that day, [n] the day at the end of which it was made; NaT: none)."""
     names = (c.ON_HAND, c.ON_ORDER, c.LEAD_TIME_DAYS, c.LEAD_TIME_SD)
-    if inventory is None:
-        return Stock(*(np.full(len(keys), np.nan) for _ in names))
-    counted = inventory[inventory[c.ON_HAND].notna()].astype(dict.fromkeys(IDS, str))
-    latest = counted.sort_values(c.DATE, kind="stable", na_position="first").drop_duplicates(IDS, keep="last")
-    joined = keys.merge(latest, how="left", on=IDS)
-    return Stock(*(_numbers(joined, name) for name in names))
+    if inventory is None or inventory.empty:
+        return Stock(*(np.full(len(keys), np.nan) for _ in names)), np.full(len(keys), "NaT", "datetime64[D]")
+    counted = inventory[inventory[c.ON_HAND].notna() & (inventory[c.DATE] >= pd.Timestamp(since))]
+    latest = counted.sort_values(c.DATE, kind="stable").drop_duplicates(IDS, keep="last")
+    joined = keys.merge(latest.astype(dict.fromkeys(IDS, str)), how="left", on=IDS)
+    return Stock(*(_numbers(joined, name) for name in names)), joined[c.DATE].to_numpy("datetime64[D]")
 
 
 def terms_of(items: pd.DataFrame, suppliers: pd.DataFrame | None, keys: pd.DataFrame) -> Terms:

@@ -6,6 +6,7 @@ until the delivery of the order after the next one; where a line of an order has
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,15 +51,10 @@ def plan_orders(
     """
     cycle = _cycle(demand, stock, terms, today, period_days, hour)
     level, point, up_to = _levels(cycle, terms, economics, service_level)
-    position = stock.on_hand + stock.on_order
     usable = _usable(cycle, stock, terms)
     short = np.where(usable < point, np.ceil(up_to - usable), 0.0)
-    wanted = np.where(np.isnan(position), np.nan, short)
-    left = np.maximum(usable - cycle.exposed.mean, 0)
-    quantity, reason = allowed(wanted, left, cycle.fresh, terms)
-    run_out, chance = _stockout(demand, position, today, period_days)
-    lasting = np.floor(periods_of_supply(demand.mean, stock.on_hand) * period_days + 1e-6)
-    most = np.maximum(OVERSTOCK_FACTOR * np.maximum(up_to, 1), up_to + smallest_lot(terms))
+    wanted = np.where(np.isnan(stock.on_hand + stock.on_order), np.nan, short)
+    quantity, reason = allowed(wanted, np.maximum(usable - cycle.exposed.mean, 0), cycle.fresh, terms)
     base = np.datetime64(today, "D")
     return ReorderPlan(
         demand=cycle.protected.mean,
@@ -69,16 +65,29 @@ def plan_orders(
         order_up_to=up_to,
         quantity=quantity,
         unconstrained_quantity=wanted,
-        days_of_supply=np.where(np.isfinite(stock.on_hand), lasting, np.nan),
-        stockout_probability=1 - counts.at_most(position, cycle.exposed.mean, cycle.exposed.variance),
-        stockout_date=run_out,
-        stockout_date_probability=chance,
-        overstock_units=np.maximum(position - most, 0),
         order_date=base + cycle.order_in.astype(np.int64),
         delivery_date=base + np.ceil(cycle.delivered).astype(np.int64),
         protection_days=cycle.protection,
         reason=reason,
+        **_outlook(demand, stock, cycle, up_to, smallest_lot(terms), today, period_days),
     )
+
+
+def _outlook(
+    demand: Demand, stock: Stock, cycle: "_Cycle", up_to: Doubles, lot: Doubles, today: date, period_days: int
+) -> dict[str, Any]:
+    """The fields of a plan that say what becomes of the stock if nothing more is ordered."""
+    position = stock.on_hand + stock.on_order
+    run_out, chance = _stockout(demand, position, today, period_days)
+    lasting = np.floor(periods_of_supply(demand.mean, stock.on_hand) * period_days + 1e-6)
+    most = np.maximum(OVERSTOCK_FACTOR * np.maximum(up_to, 1), up_to + lot)
+    return {
+        "days_of_supply": np.where(np.isfinite(stock.on_hand), lasting, np.nan),
+        "stockout_probability": 1 - counts.at_most(position, cycle.exposed.mean, cycle.exposed.variance),
+        "stockout_date": run_out,
+        "stockout_date_probability": chance,
+        "overstock_units": np.maximum(position - most, 0),
+    }
 
 
 @dataclass(frozen=True)
@@ -143,7 +152,8 @@ def _levels(
 
 def _usable(cycle: _Cycle, stock: Stock, terms: Terms) -> Doubles:
     """[n] units on hand and on order, without those on hand that will be thrown away before they are sold (Broekmeulen
-    and van Donselaar 2009); their ages are not known, so they count as fresh."""
+    and van Donselaar 2009); their ages are not known, so they count as fresh. What is on order counts in full: orders
+    are capped by their shelf life when they are made (`lots.allowed`), and when the parts of them come is not known."""
     perishes = np.isfinite(terms.shelf_life_days)
     return np.where(perishes, np.minimum(stock.on_hand, cycle.kept.mean), stock.on_hand) + stock.on_order
 

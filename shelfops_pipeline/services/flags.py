@@ -1,5 +1,8 @@
 """What `shelfops flags` does, behind `cli.flags`."""
 
+from collections.abc import Mapping
+from typing import Any, Final
+
 from rich.markup import escape
 from rich.table import Table
 
@@ -9,6 +12,8 @@ from shelfops_pipeline.services.warehouse import actor, retailer, warehouse_engi
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store import item_flags as store
 from shelfops_pipeline.store.replenishment_records import ItemFlag
+
+_MOST_EVENTS: Final = 200
 
 
 def set_flag(
@@ -35,10 +40,10 @@ def clear_flag(settings: Settings, item_id: str, store_id: str | None, note: str
     console.print(f"no longer said: {_said(flag)}", highlight=False)
 
 
-def list_flags(settings: Settings) -> None:
+def list_flags(settings: Settings, item_id: str | None) -> None:
     """`shelfops flags list`."""
     with warehouse_engine(settings) as engine:
-        flags = store.list_flags(engine, retailer(settings))
+        flags = store.list_flags(engine, retailer(settings), item_id=item_id)
     if not flags:
         raise ShelfOpsError("nothing is flagged; flag an item with `shelfops flags set ITEM --discontinued`")
     table = Table("item", "store", "discontinued", "like item", "by", "when", "note", header_style="bold")
@@ -48,6 +53,24 @@ def list_flags(settings: Settings) -> None:
         texts = map(escape, (flag.item_id, where, told, like, flag.set_by, f"{flag.set_at:%Y-%m-%d %H:%M}", flag.note))
         table.add_row(*texts)
     console.print(table)
+
+
+def show_history(settings: Settings, item_id: str | None) -> None:
+    """`shelfops flags list --history`."""
+    with warehouse_engine(settings) as engine:
+        events = store.flag_events(engine, retailer(settings), item_id=item_id, limit=_MOST_EVENTS)
+    if not events:
+        raise ShelfOpsError("nothing was ever flagged; flag an item with `shelfops flags set ITEM --discontinued`")
+    table = Table("when", "who", "item", "store", "what", "before", "after", "note", header_style="bold")
+    for event in events:
+        where, sides = event.store_id or "every", map(_state, (event.before, event.after))
+        texts = (f"{event.at:%Y-%m-%d %H:%M}", event.who, event.item_id, where, event.action, *sides, event.note)
+        table.add_row(*map(escape, texts))
+    console.print(table)
+
+
+def _state(said: Mapping[str, Any] | None) -> str:
+    return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in (said or {}).items() if value is not None)
 
 
 def _said(flag: ItemFlag) -> str:

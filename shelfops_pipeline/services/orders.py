@@ -56,18 +56,20 @@ def show_order(settings: Settings, order_id: str) -> None:
     console.print(history)
 
 
-def decide_order(settings: Settings, order_id: str, action: OrderAction, note: str) -> None:
+def decide_order(settings: Settings, order_id: str, action: OrderAction, note: str, seen: int | None) -> None:
     """`shelfops orders accept` and `reject`."""
     with warehouse_engine(settings) as engine:
         who = actor(settings)
-        _tell(store.decide_order(engine, retailer(settings), order_id, action=action, who=who, note=note))
+        _tell(store.decide_order(engine, retailer(settings), order_id, action=action, who=who, note=note, seen=seen))
 
 
-def edit_line(settings: Settings, order_id: str, store_id: str, item_id: str, quantity: float, note: str) -> None:
+def edit_line(
+    settings: Settings, order_id: str, store_id: str, item_id: str, quantity: float, note: str, seen: int | None
+) -> None:
     """`shelfops orders edit`."""
     with warehouse_engine(settings) as engine:
         this = (retailer(settings), order_id, store_id, item_id)
-        _tell(store.edit_line(engine, *this, quantity=quantity, who=actor(settings), note=note))
+        _tell(store.edit_line(engine, *this, quantity=quantity, who=actor(settings), note=note, seen=seen))
 
 
 def export_order(settings: Settings, order_id: str, out: Path | None) -> None:
@@ -95,7 +97,7 @@ def export_day(settings: Settings, day: date, status: OrderStatus, out: Path) ->
 
 def _tell(order: PurchaseOrder) -> None:
     by = f" by {order.decided_by}" if order.decided_by else ""
-    sums = f"{order.line_count} lines, {order.units:,.0f} units, cost {_money(order.cost)}"
+    sums = f"{order.line_count} lines, {order.units:,.0f} units, cost {_money(order.cost)}; revision {order.revision}"
     console.print(
         f"[bold]{order.order_id}[/] is {order.status}{escape(by)}: {_supplier(order)}, {order.order_date}, {sums}"
     )

@@ -2,16 +2,19 @@
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Engine, case, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, case, func, select, tuple_, update
 from sqlalchemy.engine import RowMapping
 
 from shelfops_pipeline.contracts.messages import AlertEvent, AlertMessage
-from shelfops_pipeline.contracts.replenishment import AlertSeverity, AlertStatus
+from shelfops_pipeline.contracts.replenishment import AlertKind, AlertSeverity, AlertStatus
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.store.replenishment_records import StockAlert
-from shelfops_pipeline.store.replenishment_tables import stock_alerts
+from shelfops_pipeline.store.replenishment_tables import purchase_order_lines, stock_alerts
 
-table = stock_alerts.c
+table, lines = stock_alerts.c, purchase_order_lines.c
+ORDERED: Final = "ordered"
+"""In an alert's details: units of the series in an order accepted since the plan that raised or changed the alert."""
+_SHORT: Final = (AlertKind.REORDER_NOW.value, AlertKind.STOCKOUT_RISK.value)
 URGENCY: Final = {severity.value: rank for rank, severity in enumerate(AlertSeverity)}
 
 
@@ -100,6 +103,25 @@ def resolve(engine: Engine, dataset: str, alert_id: str, *, who: str, note: str 
         "updated_at": func.clock_timestamp(),
     }
     return _change(engine, dataset, alert_id, (AlertStatus.OPEN, AlertStatus.ACKNOWLEDGED), values)
+
+
+def mark_ordered(connection: Connection, dataset: str, order_id: str) -> None:
+    """Let the alerts that stand for what is in an order say how much is ordered; the next plan counts with it."""
+    this = and_(table.store_id == lines.store_id, table.item_id == lines.item_id, table.dataset == dataset)
+    ordered = func.jsonb_build_object(ORDERED, lines.quantity)
+    values = {"details": table.details.concat(ordered), "updated_at": func.clock_timestamp()}
+    standing = (table.status != AlertStatus.RESOLVED, table.kind.in_(_SHORT), lines.quantity > 0)
+    connection.execute(update(stock_alerts).where(lines.order_id == order_id, this, *standing).values(values))
+
+
+def alerts_of_order(engine: Engine, dataset: str, order_id: str) -> list[StockAlert]:
+    """The alerts that stand and say that this order was accepted, or another one of the same series since the plan."""
+    this = and_(table.store_id == lines.store_id, table.item_id == lines.item_id)
+    statement = select(stock_alerts).join(purchase_order_lines, this)
+    here = (table.dataset == dataset, lines.order_id == order_id, table.details.has_key(ORDERED))
+    with engine.connect() as connection:
+        rows = connection.execute(statement.where(*here, table.status != AlertStatus.RESOLVED)).mappings()
+        return [StockAlert(**row) for row in rows]
 
 
 def alert_message(event: AlertEvent, alert: StockAlert) -> AlertMessage:

@@ -7,7 +7,7 @@ GRANT SELECT (dataset, period, store_id, item_id, quantity, unit_price) ON trans
 GRANT SELECT, UPDATE (last_used_at) ON api_keys TO shelfops_api;
 GRANT SELECT, INSERT ON retrain_requests, purchase_order_events, item_flag_events TO shelfops_api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON item_flags TO shelfops_api;
-GRANT UPDATE (status, updated_at, acknowledged_at, acknowledged_by, resolved_at, resolved_by, note)
+GRANT UPDATE (status, updated_at, acknowledged_at, acknowledged_by, resolved_at, resolved_by, note, details)
     ON stock_alerts TO shelfops_api;
-GRANT UPDATE (status, updated_at, edited, decided_at, decided_by) ON purchase_orders TO shelfops_api;
+GRANT UPDATE (status, updated_at, revision, edited, decided_at, decided_by) ON purchase_orders TO shelfops_api;
 GRANT UPDATE (quantity) ON purchase_order_lines TO shelfops_api;

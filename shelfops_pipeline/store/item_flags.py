@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from shelfops_pipeline.errors import ShelfOpsError
@@ -69,21 +69,40 @@ def clear_flag(
     return before
 
 
-def list_flags(engine: Engine, dataset: str, *, item_id: str | None = None) -> list[ItemFlag]:
-    """The flags of a retailer, or of one item, by item and store; those of every store first."""
-    statement = select(item_flags).where(table.dataset == dataset)
+def list_flags(
+    engine: Engine,
+    dataset: str,
+    *,
+    item_id: str | None = None,
+    after: tuple[str, str | None] | None = None,
+    limit: int | None = None,
+) -> list[ItemFlag]:
+    """The flags of a retailer, or of one item, by item and store; those of every store first.
+
+    `after` is the (item, store) of the last one already seen.
+    """
+    conditions = [table.dataset == dataset]
     if item_id is not None:
-        statement = statement.where(table.item_id == item_id)
+        conditions.append(table.item_id == item_id)
+    if after is not None:
+        conditions.append(tuple_(table.item_id, table.store_id) > tuple_(after[0], after[1] or EVERY_STORE))
+    statement = select(item_flags).where(*conditions).order_by(table.item_id, table.store_id).limit(limit)
     with engine.connect() as connection:
-        rows = connection.execute(statement.order_by(table.item_id, table.store_id)).mappings()
-        return [_flag(row) for row in rows]
+        return [_flag(row) for row in connection.execute(statement).mappings()]
 
 
-def flag_events(engine: Engine, dataset: str, item_id: str) -> list[FlagEvent]:
-    """What was said of an item and taken back, by whom and when."""
-    statement = select(item_flag_events).where(events.dataset == dataset, events.item_id == item_id)
+def flag_events(
+    engine: Engine, dataset: str, *, item_id: str | None = None, after: int | None = None, limit: int = 100
+) -> list[FlagEvent]:
+    """What was said of items, or of one, and taken back, the latest first; `after` is the last event already seen."""
+    conditions = [events.dataset == dataset]
+    if item_id is not None:
+        conditions.append(events.item_id == item_id)
+    if after is not None:
+        conditions.append(events.event_id < after)
+    statement = select(item_flag_events).where(*conditions).order_by(events.event_id.desc()).limit(limit)
     with engine.connect() as connection:
-        rows = connection.execute(statement.order_by(events.event_id)).mappings()
+        rows = connection.execute(statement).mappings()
         return [FlagEvent(**{**row, "store_id": row["store_id"] or None}) for row in rows]
 
 

@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
+from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.store.engine import lock_key
 
 if TYPE_CHECKING:
@@ -12,18 +15,23 @@ if TYPE_CHECKING:
 
 SCRIPTS: Final = Path(__file__).parent / "migrations"
 API_ROLE: Final = Path(__file__).parent / "api_role.sql"
+PATIENCE: Final = 10.0
+"""Seconds that a migration waits for a table; while it waits, everybody who comes later waits behind it."""
 # Dagster and MLflow keep Alembic's default table; one database may hold all three.
 VERSION_TABLE: Final = "shelfops_schema_version"
 
 
-def migrate(engine: Engine, revision: str = "head") -> None:
-    """Upgrade to `revision`, the newest by default. Idempotent, atomic, safe when two processes call it at once."""
-    _run(engine, "upgrade", revision)
+def migrate(engine: Engine, revision: str = "head", *, patience: float = PATIENCE) -> None:
+    """Upgrade to `revision`, the newest by default. Idempotent, atomic, safe when two processes call it at once.
+
+    Raises ShelfOpsError when a table is in use for `patience` seconds: whoever comes later would wait behind us.
+    """
+    _run(engine, "upgrade", revision, patience)
 
 
 def downgrade(engine: Engine, revision: str = "base") -> None:
-    """Go back to `revision`; "base" drops the warehouse's tables and everything in them."""
-    _run(engine, "downgrade", revision)
+    """Go back to `revision`; "base" drops the warehouse's tables and everything in them. Raises as `migrate` does."""
+    _run(engine, "downgrade", revision, PATIENCE)
 
 
 def grant_api(engine: Engine) -> None:
@@ -51,14 +59,24 @@ def revision_of(engine: Engine) -> str | None:
     return found
 
 
-def _run(engine: Engine, direction: str, revision: str) -> None:
+def _run(engine: Engine, direction: str, revision: str, patience: float) -> None:
     from alembic import command  # only writers migrate; readers such as the API do not install Alembic
 
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key("migrate")})
+        # Only now: the lock above is that of another migration, which may take its time.
+        connection.execute(text("SELECT set_config('lock_timeout', :limit, true)"), {"limit": f"{patience:g}s"})
         config = _config()
         config.attributes["connection"] = connection
-        getattr(command, direction)(config, revision)
+        try:
+            getattr(command, direction)(config, revision)
+        except OperationalError as error:
+            if isinstance(error.orig, LockNotAvailable):
+                raise ShelfOpsError(
+                    f"the warehouse's tables were in use for {patience:g} s, so they were not migrated: "
+                    "wait for the long query (pg_stat_activity), then start again"
+                ) from error
+            raise
 
 
 def _config() -> "Config":

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, case, func, in
 
 from shelfops_pipeline.contracts.replenishment import OrderAction, OrderStatus
 from shelfops_pipeline.errors import DataError, ShelfOpsError
+from shelfops_pipeline.store.alerts import mark_ordered
 from shelfops_pipeline.store.replenishment_records import OrderEvent, OrderLine, PurchaseOrder
 from shelfops_pipeline.store.replenishment_tables import (
     ORDER_ID,
@@ -32,6 +33,10 @@ class UnknownOrderError(ShelfOpsError):
 
 class OrderStateError(ShelfOpsError):
     """The order was decided before, or withdrawn."""
+
+
+class OrderChangedError(ShelfOpsError):
+    """The order is not any more what the caller saw."""
 
 
 def list_orders(
@@ -63,23 +68,34 @@ def list_orders(
 
 
 def read_order(engine: Engine, dataset: str, order_id: str) -> PurchaseOrder:
-    """One order with its lines, by store and item. Raises UnknownOrderError."""
-    with engine.connect() as connection:
+    """One order with its lines, by store and item, of one moment. Raises UnknownOrderError."""
+    snapshot = engine.connect().execution_options(isolation_level="REPEATABLE READ")  # two statements see the same
+    with snapshot as connection:
         return _read(connection, dataset, order_id)
 
 
 def decide_order(
-    engine: Engine, dataset: str, order_id: str, *, action: OrderAction, who: str, note: str = ""
+    engine: Engine,
+    dataset: str,
+    order_id: str,
+    *,
+    action: OrderAction,
+    who: str,
+    note: str = "",
+    seen: int | None = None,
 ) -> PurchaseOrder:
     """Accept or reject a proposed order; of two who decide at once the first one does, and the other is told.
 
-    Raises UnknownOrderError, and OrderStateError when it is not proposed any more.
+    `seen` is the revision that the decision is about; None: whatever it is now. The alerts of what is accepted say so.
+    Raises UnknownOrderError, OrderStateError when it is not proposed any more, and OrderChangedError.
     """
     status = _DECIDED[action]
     values = {"status": status.value, "decided_at": func.clock_timestamp(), "decided_by": who}
     with engine.begin() as connection:
-        _lock_proposed(connection, dataset, order_id)
+        _lock_proposed(connection, dataset, order_id, seen)
         _update(connection, order_id, values)
+        if action is OrderAction.ACCEPT:
+            mark_ordered(connection, dataset, order_id)
         change = {"before": {"status": OrderStatus.PROPOSED.value}, "after": {"status": status.value}}
         _record(connection, order_id, who, status.value, note, change)
         return _read(connection, dataset, order_id)
@@ -95,17 +111,19 @@ def edit_line(
     quantity: float,
     who: str,
     note: str = "",
+    seen: int | None = None,
 ) -> PurchaseOrder:
     """Order another quantity (0: none) of one line of a proposed order, which no later plan changes from then on.
 
-    Raises UnknownOrderError for an order or a line that is not there, OrderStateError when the order is not proposed
-    any more, and DataError for a quantity that is none.
+    `seen` is the revision that the change is about. Raises UnknownOrderError for an order or a line that is not there,
+    OrderStateError when the order is not proposed any more, OrderChangedError, and DataError for a quantity that is
+    none.
     """
     if not 0 <= quantity <= MAX_QUANTITY:
         raise DataError(f"a quantity is between 0 and {MAX_QUANTITY:,.0f}, not {quantity:g}")
     this = (lines.order_id == order_id, lines.store_id == store_id, lines.item_id == item_id)
     with engine.begin() as connection:
-        _lock_proposed(connection, dataset, order_id)
+        _lock_proposed(connection, dataset, order_id, seen)
         before = connection.scalar(select(lines.quantity).where(*this))
         if before is None:
             raise UnknownOrderError(f"order {order_id} has no line for {item_id} in {store_id}")
@@ -151,19 +169,25 @@ def _with_totals() -> Select[Any]:
     return select(purchase_orders, totals).select_from(purchase_orders.join(totals, true()))
 
 
-def _lock_proposed(connection: Connection, dataset: str, order_id: str) -> None:
+def _lock_proposed(connection: Connection, dataset: str, order_id: str, seen: int | None) -> None:
     """Nobody else decides or edits until this transaction ends."""
-    statement = select(table.status, table.decided_by).where(*_this(dataset, order_id)).with_for_update()
+    statement = (
+        select(table.status, table.decided_by, table.revision).where(*_this(dataset, order_id)).with_for_update()
+    )
     found = connection.execute(statement).first()
     if found is None:
         raise _unknown(dataset, order_id)
     if found.status != OrderStatus.PROPOSED:
         by = f", by {found.decided_by}" if found.decided_by else ""
         raise OrderStateError(f"order {order_id} is {found.status} already{by}")
+    if seen not in (None, found.revision):
+        raise OrderChangedError(
+            f"order {order_id} has changed since you saw it: revision {seen} is now {found.revision}; look at it again"
+        )
 
 
 def _update(connection: Connection, order_id: str, values: Mapping[str, Any]) -> None:
-    changed = {**values, "updated_at": func.clock_timestamp()}
+    changed = {**values, "updated_at": func.clock_timestamp(), "revision": table.revision + 1}
     connection.execute(update(purchase_orders).where(table.order_id == order_id).values(changed))
 
 

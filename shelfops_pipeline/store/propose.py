@@ -1,7 +1,7 @@
 """Write the orders that a plan proposes, beside those that people have decided or edited. One transaction, by COPY."""
 # ruff: noqa: S608 - the pieces of a statement are constants of ours; values are bound
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Engine, delete, text
@@ -10,6 +10,7 @@ from shelfops_pipeline.contracts.columns import ITEM_ID, QUANTITY, REASON, STORE
 from shelfops_pipeline.contracts.replenishment import OrderStatus
 from shelfops_pipeline.store.alert_sync import SYSTEM
 from shelfops_pipeline.store.arrow import Rows, canonical, text_type
+from shelfops_pipeline.store.assessed import copy_assessed, judged
 from shelfops_pipeline.store.bulk import driver
 from shelfops_pipeline.store.copying import copy_in
 from shelfops_pipeline.store.engine import lock_key
@@ -26,17 +27,28 @@ _WANTED: Final = """
         order_id text COLLATE "C", PRIMARY KEY (store_id, item_id)
     ) ON COMMIT DROP
 """
-# Not in the stock yet: what was accepted for today or later. And where a person has said something, it stays said.
+# Where a person has said something of that day, it stays said. What was accepted since the plan looked is on order, and
+# the plan does not know: the next one says what is still to be ordered.
 _SETTLED: Final = """
     DELETE FROM wanted AS w USING purchase_order_lines AS l JOIN purchase_orders AS o USING (order_id)
-    WHERE o.dataset = :dataset AND o.order_date >= :today AND (l.store_id, l.item_id) = (w.store_id, w.item_id) AND (
-        o.status = 'accepted' OR o.status = 'proposed' AND o.edited
-        OR o.status = 'rejected' AND o.order_date = w.order_date
-    )
+    WHERE o.dataset = :dataset AND (l.store_id, l.item_id) = (w.store_id, w.item_id)
+        AND (o.order_date >= :today OR o.decided_at > :as_of) AND (
+            o.status IN ('accepted', 'rejected') AND o.order_date = w.order_date
+            OR o.status = 'accepted' AND o.decided_at > :as_of
+            OR o.status = 'proposed' AND o.edited
+        )
+"""
+_OPEN: Final = "o.dataset = :dataset AND o.status = 'proposed' AND NOT o.edited"
+_KEPT: Final = f"""
+    INSERT INTO wanted (store_id, item_id, supplier_id, order_date, delivery_date, quantity, unit_cost, reason)
+    SELECT l.store_id, l.item_id, o.supplier_id, o.order_date, l.delivery_date, l.quantity, l.unit_cost, l.reason
+    FROM purchase_order_lines AS l JOIN purchase_orders AS o USING (order_id)
+    WHERE {_OPEN} AND o.order_date >= :today AND NOT {judged("l")}
+    ON CONFLICT DO NOTHING
 """
 _WITHDRAWN: Final = """
     WITH withdrawn AS (
-        UPDATE purchase_orders AS o SET status = 'withdrawn', updated_at = clock_timestamp()
+        UPDATE purchase_orders AS o SET status = 'withdrawn', updated_at = clock_timestamp(), revision = revision + 1
         WHERE o.dataset = :dataset AND o.status = 'proposed' AND (
             o.order_date < :today OR NOT o.edited AND NOT EXISTS (
                 SELECT FROM wanted AS w
@@ -49,10 +61,10 @@ _WITHDRAWN: Final = """
     INSERT INTO purchase_order_events (order_id, who, action, note, before, after)
     SELECT order_id, :system, 'withdrawn', note, '{"status": "proposed"}', '{"status": "withdrawn"}' FROM withdrawn
 """
-_OPEN: Final = "o.dataset = :dataset AND o.status = 'proposed' AND NOT o.edited"
+# Revision 0: it becomes the first one when the order gets its lines.
 _OPENED: Final = f"""
-    INSERT INTO purchase_orders (order_id, dataset, supplier_id, order_date, release)
-    SELECT gen_random_uuid()::text, :dataset, supplier_id, order_date, :release
+    INSERT INTO purchase_orders (order_id, dataset, supplier_id, order_date, release, planned_on, revision)
+    SELECT gen_random_uuid()::text, :dataset, supplier_id, order_date, :release, :today, 0
     FROM (SELECT DISTINCT supplier_id, order_date FROM wanted) AS w
     WHERE NOT EXISTS (
         SELECT FROM purchase_orders AS o
@@ -88,7 +100,7 @@ _FILLED: Final = """
     FROM wanted JOIN changed USING (order_id)
 """
 _TOUCHED: Final = """
-    UPDATE purchase_orders AS o SET release = :release, updated_at = clock_timestamp()
+    UPDATE purchase_orders AS o SET release = :release, updated_at = clock_timestamp(), revision = revision + 1
     FROM changed AS c WHERE o.order_id = c.order_id
 """
 _PROPOSED: Final = """
@@ -97,6 +109,7 @@ _PROPOSED: Final = """
 """
 _STEPS: Final = (
     _SETTLED,
+    _KEPT,
     _WITHDRAWN,
     _OPENED,
     _PLACED,
@@ -109,21 +122,33 @@ _STEPS: Final = (
 )
 
 
-def propose_orders(engine: Engine, dataset: str, release: str, columns: Rows, *, today: date) -> dict[str, int]:
+def propose_orders(
+    engine: Engine,
+    dataset: str,
+    release: str,
+    columns: Rows,
+    *,
+    today: date,
+    as_of: datetime | None = None,
+    assessed: "Rows | None" = None,
+) -> dict[str, int]:
     """Propose `columns`, one line per series, as orders by supplier and order date; returns each supplier's lines.
 
     `columns`: store_id, item_id, supplier_id (None: unknown), order_date (from `today` on), quantity, reason, and
-    delivery_date and unit_cost where known. Orders that nobody has decided or edited are replaced and keep their ids;
-    nothing else is touched. A series that has a line in an order accepted for today or later, in one that a person
-    edited, or in one rejected for the same day, is not proposed again. What is no longer asked for, or was not decided
-    on its day, is withdrawn. The same call again changes nothing.
+    delivery_date and unit_cost where known; what was accepted until `as_of` (None: now) is taken off already. Orders
+    that nobody has decided or edited are replaced and keep their ids; nothing else is touched. A series is not proposed
+    again that has a line in an order decided for the same day, accepted since `as_of`, or edited by a person. What is
+    no longer asked for, or was not decided on its day, is withdrawn; of series that are not `assessed` (store_id and
+    item_id; None: all are), what is proposed stays until its day has passed. The same call again changes nothing.
     """
     values: dict[str, Any] = {"dataset": dataset, "release": release, "today": today, "system": SYSTEM}
+    values |= {"as_of": datetime.now(UTC) if as_of is None else as_of}
     names = _shape().names
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key(f"orders:{dataset}")})
         connection.execute(text(_WANTED))
         copy_in(driver(connection), "wanted", canonical(columns, _shape(), purchase_orders.name), names)
+        copy_assessed(connection, assessed)
         _lock_proposed(connection, values)
         for step in _STEPS:
             connection.execute(text(step), values)

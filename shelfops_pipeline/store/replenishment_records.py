@@ -23,7 +23,8 @@ class StockAlert:
     """An alert as stored, with what became of it.
 
     `release` is the last one in which it was found anew. `cause_gone_at` is None while the cause lasts: a person may
-    resolve an alert before that, and hears no more of it until the cause comes again or gets worse.
+    resolve an alert before that, and hears no more of it until the cause comes again or gets worse. `unknown_since` is
+    when a plan first could not judge it, because the stock is not known; None: the last plan could.
     """
 
     alert_id: str
@@ -45,6 +46,7 @@ class StockAlert:
     resolved_by: str | None = None
     note: str | None = None
     cause_gone_at: datetime | None = None
+    unknown_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class PlanLine:
     order_up_to: float | None
     on_hand: float | None
     on_order: float | None
+    accepted: float | None
     quantity: float | None
     unconstrained_quantity: float | None
     days_of_supply: float | None
@@ -73,6 +76,7 @@ class PlanLine:
     stockout_date: date | None
     order_date: date | None
     delivery_date: date | None
+    counted_on: date | None
     reason: str
     like_item: str | None
 
@@ -95,6 +99,7 @@ class PurchaseOrder:
     """What is ordered from one supplier (None: unknown) on one day.
 
     `cost` is None where the cost of a line is unknown. `lines` is filled when one order is read, not in lists.
+    `planned_on` is the day of the plan that first asked for it; `revision` goes up with every change.
     """
 
     order_id: str
@@ -102,6 +107,8 @@ class PurchaseOrder:
     supplier_id: str | None
     order_date: date
     release: str
+    planned_on: date
+    revision: int
     status: str
     edited: bool
     proposed_at: datetime

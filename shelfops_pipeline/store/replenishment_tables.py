@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    Integer,
     PrimaryKeyConstraint,
     String,
     Table,
@@ -33,6 +34,10 @@ LIKE_ITEM: Final = "like_item"
 ORDER_DATE: Final = "order_date"
 DELIVERY_DATE: Final = "delivery_date"
 UNIT_COST: Final = "unit_cost"
+COUNTED_ON: Final = "counted_on"
+"""The day at the end of which the stock was counted."""
+ACCEPTED: Final = "accepted"
+"""Units in orders that people have accepted and that count does not know of; part of what is on order."""
 PLAN_NUMBERS: Final = (
     "demand",
     "deviation",
@@ -42,6 +47,7 @@ PLAN_NUMBERS: Final = (
     "order_up_to",
     ON_HAND,
     ON_ORDER,
+    ACCEPTED,
     QUANTITY,
     "unconstrained_quantity",
     "days_of_supply",
@@ -51,7 +57,7 @@ PLAN_NUMBERS: Final = (
     "protection_days",
     UNIT_COST,
 )
-PLAN_DATES: Final = ("stockout_date", ORDER_DATE, DELIVERY_DATE)
+PLAN_DATES: Final = ("stockout_date", ORDER_DATE, DELIVERY_DATE, COUNTED_ON)
 EVERY_STORE: Final = ""
 """In the key of a flag: it holds for the item wherever no flag of a store says otherwise."""
 
@@ -97,6 +103,7 @@ stock_alerts = Table(
     Column("resolved_by", Text),
     Column("note", Text),
     _moment("cause_gone_at"),
+    _moment("unknown_since"),
     PrimaryKeyConstraint("alert_id"),
     Index(
         "ix_stock_alerts_unresolved",
@@ -132,6 +139,8 @@ purchase_orders = Table(
     _id(SUPPLIER_ID, known=False),
     Column(ORDER_DATE, Date, nullable=False),
     Column(RELEASE, Text, nullable=False),
+    Column("planned_on", Date, nullable=False),
+    Column("revision", Integer, nullable=False, server_default=text("1")),
     Column("status", String(16), nullable=False, server_default=OrderStatus.PROPOSED.value),
     Column("edited", Boolean, nullable=False, server_default=text("false")),
     _now("proposed_at"),

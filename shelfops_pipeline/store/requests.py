@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Engine, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.store.operational_tables import RequestStatus, retrain_requests
 from shelfops_pipeline.store.records import RetrainRequest
 
@@ -20,12 +21,17 @@ _ENDED: Final = (RequestStatus.SUCCEEDED, RequestStatus.FAILED)
 table = retrain_requests.c
 
 
+class KeyReusedError(ShelfOpsError):
+    """The idempotency key was used before, for something else."""
+
+
 def add_request(
     engine: Engine, dataset: str, idempotency_key: str, *, requested_by: str, reason: str = ""
 ) -> tuple[RetrainRequest, bool]:
     """Ask for a training of `dataset`; returns the request, and whether it is new.
 
     A key that was used before gives the request of then, whatever became of it. Needs the right to insert and to read.
+    Raises KeyReusedError where that request gave another reason.
     """
     values = {
         "request_id": str(uuid.uuid4()),
@@ -40,6 +46,11 @@ def add_request(
     with engine.begin() as connection:
         connection.execute(statement)
         row = connection.execute(select(retrain_requests).where(*this)).mappings().one()
+    if row["reason"] != reason:
+        raise KeyReusedError(
+            f"the key {idempotency_key!r} was used for a request with another reason, {row['reason']!r}: "
+            "make up a new key for a new wish"
+        )
     return RetrainRequest(**row), row["request_id"] == values["request_id"]
 
 

@@ -55,6 +55,11 @@ class Planner:
     client: httpx.Client
     engine: Engine
     redis_url: str
+    day: date
+
+    def propose(self, factor: float = 1) -> None:
+        """Two orders of one day: one of the dairy, one of a supplier nobody knows."""
+        _propose(self.engine, self.day, factor)
 
     def raise_alerts(self, *alerts: Alert) -> None:
         """As the graph does it: written, then announced."""
@@ -71,10 +76,11 @@ def planner_of(retailer: Retailer, database_url: str, redis_url: str, **settings
         _publish_totals(engine, retailer)
         _publish_reasons(engine, retailer)
         _publish_sales(engine, retailer)
-        _propose(engine, retailer.panel.last_observed + timedelta(days=1))
         home: Path = retailer.models.parent
         with served(api_settings(home, database_url, redis_url=redis_url, **settings)) as client:
-            planner = Planner(str(client.base_url), client, engine, redis_url)
+            day = retailer.panel.last_observed + timedelta(days=1)
+            planner = Planner(str(client.base_url), client, engine, redis_url, day)
+            planner.propose()
             planner.raise_alerts(MILK)
             yield planner
     finally:
@@ -125,8 +131,7 @@ def _publish_sales(engine: Engine, retailer: Retailer) -> None:
     replace_periods(engine, DATASET, days.tolist(), [pa.table(sold)])
 
 
-def _propose(engine: Engine, day: date) -> None:
-    """Two orders of one day: one of the dairy, one of a supplier nobody knows."""
+def _propose(engine: Engine, day: date, factor: float) -> None:
     n = 3
     columns: dict[str, Any] = {
         STORE_ID: ["S0", "S1", "S2"],
@@ -134,7 +139,7 @@ def _propose(engine: Engine, day: date) -> None:
         SUPPLIER_ID: ["Dairy & Co", "Dairy & Co", None],
         ORDER_DATE: np.array([day] * n, "datetime64[D]"),
         DELIVERY_DATE: np.array([day + timedelta(days=2)] * n, "datetime64[D]"),
-        QUANTITY: [48.0, 24.0, 60.0],
+        QUANTITY: [48.0 * factor, 24.0 * factor, 60.0 * factor],
         UNIT_COST: [0.8, 0.8, np.nan],
         REASON: ["case_pack", "below_reorder_point", "minimum_order"],
     }

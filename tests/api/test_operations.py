@@ -131,7 +131,7 @@ def test_orders_that_are_not_there_and_quantities_that_are_none(door: Door) -> N
         ("PATCH", f"/v1/orders/{order}/lines", line | {"item_id": "none"}),
     ):
         check_problem(door.client, operate(door, method, path, body), 404, "unknown_order")
-    for path in ("/v1/orders/none", "/v1/orders/none/events", "/v1/orders/none/csv"):
+    for path in ("/v1/orders/none", "/v1/orders/none/events"):
         answer = door.ask("GET", path, Scope.READ)
         assert (answer.status_code, answer.json()["code"]) == (404, "unknown_order")
     for quantity in (-1, 1e10, "10", None, True):
@@ -146,7 +146,8 @@ def test_orders_that_are_not_there_and_quantities_that_are_none(door: Door) -> N
 def test_an_order_is_a_csv_for_the_supplier(door: Door) -> None:
     order = propose(door)
     operate(door, "PATCH", f"/v1/orders/{order}/lines", {"store_id": "S0", "item_id": "milk", "quantity": 0})
-    answer = door.ask("GET", f"/v1/orders/{order}/csv", Scope.READ)
+    answer = door.ask("GET", f"/v1/orders/{order}", Scope.READ, headers={"Accept": "text/csv"})
+    assert answer.headers["etag"] == '"2.csv"'
     assert answer.headers["content-type"].startswith("text/csv")
     assert answer.headers["content-disposition"] == 'attachment; filename="order-2025-08-01.csv"'
     (row,) = csv.DictReader(io.StringIO(answer.text))
@@ -161,6 +162,48 @@ def test_an_order_is_a_csv_for_the_supplier(door: Door) -> None:
         "delivery_date": "2025-08-03",
         "reason": "below_reorder_point",
     }
+
+
+def test_a_decision_may_say_what_it_is_about(door: Door) -> None:
+    order = propose(door)
+    seen = door.ask("GET", f"/v1/orders/{order}", Scope.READ)
+    tag = seen.headers["etag"]
+    assert door.ask("GET", f"/v1/orders/{order}", Scope.READ, headers={"If-None-Match": tag}).status_code == 304
+    line = {"store_id": "S0", "item_id": "milk", "quantity": 6}
+    edited = operate(door, "PATCH", f"/v1/orders/{order}/lines", line, headers={"If-Match": tag})
+    assert (edited.status_code, edited.json()["revision"]) == (200, seen.json()["revision"] + 1)
+    for stale in (tag, '"x"', "1"):
+        for method, path, body in (("PATCH", "lines", line), ("POST", "accept", None), ("POST", "reject", None)):
+            answer = operate(door, method, f"/v1/orders/{order}/{path}", body, headers={"If-Match": stale})
+            check_problem(door.client, answer, 412, "order_changed")
+    now = {"If-Match": f"W/{edited.headers['etag']}"}  # what compresses on the way makes a tag weak
+    accepted = operate(door, "POST", f"/v1/orders/{order}/accept", headers=now)
+    assert accepted.json()["status"] == "accepted"
+    assert operate(door, "POST", f"/v1/orders/{order}/reject", headers=now).status_code == 409
+
+
+def test_an_alert_says_that_its_item_is_ordered(door: Door) -> None:
+    order = propose(door)
+    raise_alerts(door, "milk", "eggs")
+    operate(door, "POST", f"/v1/orders/{order}/accept")
+    found = read(door, "/v1/alerts")["alerts"]
+    assert {alert["item_id"]: alert["details"].get("ordered") for alert in found} == {"milk": 12, "eggs": None}
+
+
+def test_flags_and_their_history_are_paged(door: Door) -> None:
+    for item, store in (("eggs", ""), ("milk", ""), ("milk", "?store_id=S1")):
+        operate(door, "PUT", f"/v1/item-flags/{item}{store}", {"discontinued": True, "note": "season over"})
+    first = read(door, "/v1/item-flags", limit=2)
+    assert (first["next_item"], first["next_store"]) == ("milk", None)
+    (last,) = read(door, "/v1/item-flags", limit=2, after_item=first["next_item"])["flags"]
+    assert (last["item_id"], last["store_id"]) == ("milk", "S1")
+    events = read(door, "/v1/item-flags/events", limit=2)
+    told = [(e["item_id"], e["store_id"], e["who"]) for e in events["events"]]
+    assert told == [("milk", "S1", "operate-er"), ("milk", None, "operate-er")]
+    (rest,) = read(door, "/v1/item-flags/events", limit=2, after=events["next"])["events"]
+    assert (rest["item_id"], rest["after"]) == ("eggs", {"discontinued": True, "like_item": None})
+    assert read(door, "/v1/item-flags/events", item_id="soap") == {"events": [], "next": None}
+    check_problem(door.client, door.ask("GET", "/v1/item-flags/events?after=x", Scope.READ), 422, "invalid_request")
 
 
 def test_flags_are_set_read_and_cleared(door: Door) -> None:
@@ -191,6 +234,8 @@ def test_a_training_is_asked_for_once_per_key(door: Door) -> None:
     assert first.json()["request_id"] != other.json()["request_id"]
     assert (first.json()["status"], first.json()["requested_by"]) == ("waiting", "operate-er")
     assert read(door, first.headers["location"]) == first.json()
+    answer = operate(door, "POST", "/v1/retrain", {"reason": "another"}, headers={"Idempotency-Key": "monday"})
+    check_problem(door.client, answer, 422, "idempotency_key_reused")
     for headers in ({}, {"Idempotency-Key": ""}, {"Idempotency-Key": "a b"}, {"Idempotency-Key": "a" * 201}):
         answer = operate(door, "POST", "/v1/retrain", None, headers=headers)
         check_problem(door.client, answer, 422, "invalid_request")

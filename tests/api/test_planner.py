@@ -176,6 +176,23 @@ def test_more_alerts_that_cannot_be_had_say_why(browser: Any, planner: Planner) 
     page.close()
 
 
+def test_an_order_that_a_plan_changes_meanwhile_is_shown_anew_and_not_accepted(browser: Any, planner: Planner) -> None:
+    page = browser.new_page()  # the browser itself reports the refusal as an error
+    page.set_default_timeout(EXPECT_MS)
+    page.goto(f"{planner.url}/")
+    page.locator("summary", has_text="Dairy & Co").click()
+    page.get_by_label("Quantity of milk in S0").wait_for()
+    planner.propose(factor=2)
+    page.get_by_role("button", name="Accept order").click()
+    page.get_by_text("This order has changed since you looked at it").wait_for()
+    assert page.get_by_label("Quantity of milk in S0").input_value() == "96"
+    assert {order.status for order in list_orders(planner.engine, DATASET)} == {OrderStatus.PROPOSED}
+    page.get_by_role("button", name="Accept order").click()
+    page.locator("summary", has_text="accepted").wait_for()
+    page.locator(".alert.high", has_text="96 ordered").wait_for()
+    page.close()
+
+
 def _tab_to(page: Any, name: str, tag: str = "") -> None:
     """Press Tab until the element of that name (or text) has the focus."""
     at = """() => { const e = document.activeElement;

@@ -159,12 +159,11 @@ def test_periods_that_were_never_written_are_skipped_or_named(root: str) -> None
         some(4, "nothing").rows()
 
 
-def test_the_latest_rows_are_those_of_the_last_period_that_has_any(root: str) -> None:
-    assert some(4).latest() is None
-    some(4).replace(sales(0, 1, 1))
-    latest = some(4).latest()
-    assert latest is not None
-    assert latest[QUANTITY].tolist() == [1, 2]
+def test_the_periods_since_a_day_are_those_that_end_on_it_or_later() -> None:
+    assert some(4).since(date(2024, 1, 3)).keys == some(4).keys[2:]
+    assert some(3, grain=Grain.WEEK).since(date(2024, 1, 14)).periods == [date(2024, 1, 8), date(2024, 1, 15)]
+    assert some(4).since(date(2024, 2, 1)).keys == ()
+    assert some(4).since(date(2024, 2, 1)).read() is None
 
 
 def test_a_week_is_filed_under_its_monday(root: str) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
+import pandas as pd
 import pytest
 from redis import Redis
 from sqlalchemy import Engine
@@ -23,7 +25,7 @@ from shelfops_pipeline.store.engine import url_string
 from shelfops_pipeline.store.item_flags import set_flag
 from shelfops_pipeline.store.orders import decide_order, list_orders, read_order
 from shelfops_pipeline.store.reorder import read_plan
-from tests.domain.replenishment.shelf import Shelf, Shop
+from tests.domain.replenishment.shelf import MONDAY, Shelf, Shop
 from tests.redis_server import RedisServer
 
 SUPPLIERS = {"supplier_id": ["dairy", "bakery", "dairy"], "cost": [1.0, 2.0, 3.0]}
@@ -51,10 +53,12 @@ class Desk:
     engine: Engine
     heard: Any
 
-    def run(self, shop: Shop) -> dict[str, dg.MaterializeResult[Any]]:
-        inventory = Partitions("raw_inventory", ("2025-03-02",), Grain.DAY)
-        if shop.counted:
-            inventory.replace(shop.inventory())
+    def run(self, shop: Shop, *, earlier: Shop | None = None) -> dict[str, dg.MaterializeResult[Any]]:
+        """`earlier` has the counts of two days before."""
+        inventory = Partitions("raw_inventory", ("2025-02-28", "2025-03-01", "2025-03-02"), Grain.DAY)
+        for counts in (shop, earlier):
+            if counts is not None and counts.counted:
+                inventory.at([pd.Timestamp(counts.counted_on).date()]).replace(counts.inventory())
         given = {"retailer": Serving(), "warehouse": Warehouse()}
         parts = {"panel": shop.panel(), "demand_forecasts": shop.forecasts(), "raw_reference": shop.reference()}
         plan = reorder_plan(**given, **parts, raw_inventory=inventory)
@@ -128,8 +132,53 @@ def test_what_people_said_is_heard_by_the_next_plan(desk: Desk) -> None:
         ("dairy", OrderStatus.ACCEPTED),
         ("bakery", OrderStatus.WITHDRAWN),
     }
-    assert [(m.event, m.item_id, m.status) for m in desk.messages()] == [("resolved", "b", "resolved")]
+    resolved = {(m.event, m.item_id, m.status) for m in desk.messages()}
+    assert resolved == {("resolved", "a", "resolved"), ("resolved", "b", "resolved")}, "ordered; not sold any more"
     assert [line.reason for line in read_plan(desk.engine, "v1", item_id="b")] == ["discontinued"]
+
+
+def test_a_store_that_was_not_counted_last_is_planned_on_its_count_before(desk: Desk) -> None:
+    other = [replace(shelf, store="t") for shelf in SHELVES]
+    desk.run(Shop([*SHELVES, *other], SUPPLIERS))
+    before = {alert.alert_id for alert in list_alerts(desk.engine, "shop")}
+    assert len(before) == 6
+    here = Shop(SHELVES, SUPPLIERS)
+    both = Shop([*SHELVES, *(replace(shelf, on_hand=np.nan) for shelf in other)], SUPPLIERS)
+    told = desk.run(both, earlier=replace(here, shelves=other, counted_on=MONDAY - 3))
+    assert told["reorder_plan"].metadata is not None
+    assert told["reorder_plan"].metadata["counts older than the last period"] == 3
+    assert told["reorder_plan"].metadata["last count"] == "2025-03-02"
+    (line,) = read_plan(desk.engine, "v1", store_id="t", item_id="c")
+    assert (line.on_hand, line.counted_on) == (880, date(2025, 2, 28))
+    assert {alert.alert_id for alert in list_alerts(desk.engine, "shop")} == before
+
+
+def test_what_nobody_counted_lately_keeps_its_alerts_and_the_days_proposals(desk: Desk) -> None:
+    shop = Shop(SHELVES, SUPPLIERS)
+    desk.run(shop)
+    orders = list_orders(desk.engine, "shop")
+    told = desk.run(replace(shop, shelves=[replace(shelf, on_hand=np.nan) for shelf in SHELVES]))
+    assert told["reorder_plan"].metadata is not None
+    assert told["reorder_plan"].metadata["stock unknown"] == 3
+    assert list_orders(desk.engine, "shop") == orders
+    alerts = list_alerts(desk.engine, "shop")
+    assert [(alert.status, alert.unknown_since is None) for alert in alerts] == [("open", False)] * 3
+    desk.run(shop)
+    assert all(alert.unknown_since is None for alert in list_alerts(desk.engine, "shop"))
+
+
+def test_an_accepted_order_settles_the_alert_of_what_it_orders(desk: Desk) -> None:
+    shop = Shop(SHELVES, SUPPLIERS)
+    desk.run(shop)
+    (bakery,) = list_orders(desk.engine, "shop", supplier_id="bakery")
+    decide_order(desk.engine, "shop", bakery.order_id, action=OrderAction.ACCEPT, who="ann")
+    told = desk.run(shop)
+    (line,) = read_plan(desk.engine, "v1", item_id="b")
+    assert (line.quantity, line.accepted) == (0, bakery.units)
+    assert told["reorder_plan"].metadata is not None
+    assert told["reorder_plan"].metadata["units accepted since the counts"] == bakery.units
+    assert list_alerts(desk.engine, "shop", item_id="b") == []
+    assert list_orders(desk.engine, "shop", status=OrderStatus.PROPOSED, supplier_id="bakery") == []
 
 
 def test_without_inventory_there_are_levels_and_neither_orders_nor_alerts(desk: Desk) -> None:

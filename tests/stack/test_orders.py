@@ -60,7 +60,9 @@ def test_an_order_is_looked_at_edited_accepted_and_every_step_is_shown(shell: Sh
     order = the(warehouse, "dairy/../x")
     assert order in shell("orders", "list", "--status", "proposed")
     shell("orders", "edit", order, "s1", "milk", "24", "--note", "a festival")
-    assert "is accepted by ann" in shell("orders", "accept", order)
+    with pytest.raises(ShelfOpsError, match="has changed since you saw it: revision 1 is now 2"):
+        shell("orders", "accept", order, "--revision", "1")
+    assert "is accepted by ann" in shell("orders", "accept", order, "--revision", "2")
     shown = shell("orders", "show", order)
     for said in (
         "case pack",
@@ -95,6 +97,9 @@ def test_flags_are_set_listed_and_cleared(shell: Shell, warehouse: Engine) -> No
         assert said in listed
     shell("flags", "set", "milk", "--store", "s1", "--continued")
     shell("flags", "clear", "milk")
-    assert [e.action for e in flag_events(warehouse, "simulated", "milk")] == ["set", "set", "cleared"]
+    assert [e.action for e in flag_events(warehouse, "simulated")] == ["cleared", "set", "set"]
+    history = shell("flags", "list", "--history", "--item", "milk")
+    for said in ("cleared", "discontinued: True", "like item: bread", "season over", "ann", "s1"):
+        assert said in history
     with pytest.raises(ShelfOpsError, match="has no flag of milk that holds for every store"):
         shell("flags", "clear", "milk")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from shelfops_pipeline.data.source import Reference
 from shelfops_pipeline.replenishment.demand import ERROR_CORRELATION
 from shelfops_pipeline.replenishment.plan import Known, plan_table
 from shelfops_pipeline.replenishment.terms import Economics
+from shelfops_pipeline.store.accepted import Accepted, AcceptedLine
 from shelfops_pipeline.store.replenishment_records import ItemFlag
 
 MONDAY = np.datetime64("2025-03-03")
 PAST, HORIZON = 60, 14
 LEVEL = 0.95
+COUNT_DAYS = 14
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,17 @@ class Shop:
     suppliers: pd.DataFrame | None = None
     flags: Sequence[ItemFlag] = ()
     counted: bool = True
+    counted_on: np.datetime64 = MONDAY - 1
+    accepted: Sequence[AcceptedLine] = ()
+    silent: bool = False
+    """is a sale that is not known one that the feed did not tell, and not a closed store?"""
 
     def plan(self) -> pd.DataFrame:
         """Its plan, by item where there is one store."""
+        accepted = Accepted(datetime(2025, 3, 3, tzinfo=UTC), tuple(self.accepted))
+        counts = self.inventory() if self.counted else None
         known = Known(
-            self.panel(), self.reference(), self.inventory() if self.counted else None, self.flags, ERROR_CORRELATION
+            self.panel(), self.reference(), counts, accepted, self.flags, ERROR_CORRELATION, count_days=COUNT_DAYS
         )
         return plan_table(self.forecasts(), known, LEVEL, Economics())
 
@@ -66,6 +75,7 @@ class Shop:
     def panel(self) -> Panel:
         shelves = [s for s in self.shelves if not s.new]
         demand = np.array([[s.mean] * (PAST - len(s.sold)) + list(s.sold) for s in shelves], np.float32)
+        gap = State.UNKNOWN if self.silent else State.CLOSED
         return Panel(
             dataset="shop",
             grain=Grain.DAY,
@@ -74,13 +84,13 @@ class Shop:
             dates=MONDAY - PAST + np.arange(PAST),
             n_observed=PAST,
             demand=demand,
-            state=np.where(np.isfinite(demand), State.OBSERVED, State.CLOSED).astype(np.uint8),
+            state=np.where(np.isfinite(demand), State.OBSERVED, gap).astype(np.uint8),
         )
 
     def inventory(self) -> pd.DataFrame:
         rows = [(s.store, s.item, s.on_hand, s.on_order) for s in self.shelves]
         counted = pd.DataFrame(rows, columns=["store_id", "item_id", "on_hand", "on_order"])
-        return counted.assign(date=MONDAY - 1, lead_time_days=3.0, lead_time_sd=0.0)
+        return counted.assign(date=self.counted_on, lead_time_days=3.0, lead_time_sd=0.0)
 
     def reference(self) -> Reference:
         ids = sorted({s.item for s in self.shelves})

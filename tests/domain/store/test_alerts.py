@@ -85,6 +85,48 @@ def test_what_a_person_resolved_stays_quiet_until_it_comes_again_or_gets_worse(w
     assert sync(warehouse, alert("a", "high"), alert("b", "low"), day=4) == [(RAISED, "b")]
 
 
+def test_an_alert_of_a_series_that_was_not_assessed_stays_and_says_so_until_patience_ends(warehouse: Engine) -> None:
+    sync(warehouse, alert("a"), alert("b"), alert("c"))
+    resolve(warehouse, SHOP, the(warehouse, "c").alert_id, who="ann")
+
+    def without_count(day: int) -> list[tuple[AlertEvent, str]]:
+        """Only b was assessed, and there is nothing wrong with it."""
+        known = {"store_id": ["s1"], "item_id": ["b"]}
+        at, week = MONDAY + timedelta(days=day), timedelta(days=7)
+        happened = sync_alerts(warehouse, SHOP, f"r{day}", [], at=at, assessed=known, patience=week)
+        return [(event, a.item_id) for event, a in happened]
+
+    assert without_count(1) == [(RESOLVED, "b"), (UPDATED, "a")]
+    before = the(warehouse, "a")
+    assert (before.status, before.message) == ("open", "a may run out")
+    assert before.unknown_since == MONDAY + timedelta(days=1)
+    assert without_count(8) == []
+    assert sync(warehouse, alert("a"), alert("c"), day=8) == [(UPDATED, "a")], "c's cause never ended: ann knows"
+    assert the(warehouse, "a").unknown_since is None
+    assert without_count(9) == [(UPDATED, "a")]
+    assert without_count(17) == [(RESOLVED, "a")]
+    gone = read_alert(warehouse, SHOP, before.alert_id)
+    assert (gone.resolved_by, gone.note) == ("shelfops", "the stock has not been known since 2025-03-12")
+    assert sync(warehouse, alert("c"), day=18) == [(RAISED, "c")]
+
+
+def test_a_shortage_that_eases_keeps_its_acknowledgement_and_one_that_worsens_is_open_again(warehouse: Engine) -> None:
+    due = alert("a", "medium", kind="reorder_now")
+    sync(warehouse, alert("a"))
+    first = acknowledge(warehouse, SHOP, the(warehouse, "a").alert_id, who="ann")
+    assert sync(warehouse, due, day=1) == [(UPDATED, "a")]
+    eased = the(warehouse, "a")
+    assert (eased.alert_id, eased.kind, eased.severity) == (first.alert_id, "reorder_now", "medium")
+    assert (eased.status, eased.acknowledged_by) == ("acknowledged", "ann")
+    assert sync(warehouse, alert("a"), day=2) == [(UPDATED, "a")]
+    worse = the(warehouse, "a")
+    assert (worse.alert_id, worse.kind, worse.status) == (first.alert_id, "stockout_risk", "open")
+    assert (worse.acknowledged_by, worse.note) == (None, "worse than when ann acknowledged it")
+    resolve(warehouse, SHOP, first.alert_id, who="bob")
+    assert sync(warehouse, due, day=3) == []
+    assert sync(warehouse, alert("a"), day=4) == []
+
+
 def test_retailers_do_not_touch_each_other(warehouse: Engine) -> None:
     sync(warehouse, alert("a"))
     assert sync(warehouse, alert("a"), dataset="other") == [(RAISED, "a")]

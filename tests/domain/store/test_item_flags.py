@@ -38,11 +38,24 @@ def test_every_change_is_on_record(warehouse: Engine) -> None:
     set_flag(warehouse, SHOP, "milk", discontinued=True, who="ann", note="season over")
     clear_flag(warehouse, SHOP, "milk", who="bob", note="back again")
     said = {"discontinued": True, "like_item": None}
-    events = flag_events(warehouse, SHOP, "milk")
+    events = flag_events(warehouse, SHOP, item_id="milk")
     assert [(e.who, e.action, e.before, e.after, e.note) for e in events] == [
-        ("ann", "set", None, said, "season over"),
         ("bob", "cleared", said, None, "back again"),
+        ("ann", "set", None, said, "season over"),
     ]
+
+
+def test_flags_and_their_changes_come_in_pages(warehouse: Engine) -> None:
+    places = [("eggs", None), ("milk", None), ("milk", "s1"), ("soap", "s2")]
+    for item, store in places:
+        set_flag(warehouse, SHOP, item, store_id=store, discontinued=True, who="ann")
+    seen: list[tuple[str, str | None]] = []
+    while page := list_flags(warehouse, SHOP, after=seen[-1] if seen else None, limit=1):
+        seen += [(flag.item_id, flag.store_id) for flag in page]
+    assert seen == places
+    first = flag_events(warehouse, SHOP, limit=3)
+    rest = flag_events(warehouse, SHOP, limit=3, after=first[-1].event_id)
+    assert [(e.item_id, e.store_id) for e in (*first, *rest)] == places[::-1]
 
 
 def test_flags_that_mean_nothing_or_are_not_there_are_refused(warehouse: Engine) -> None:
@@ -52,4 +65,4 @@ def test_flags_that_mean_nothing_or_are_not_there_are_refused(warehouse: Engine)
         set_flag(warehouse, SHOP, "milk", like_item="milk", who="ann")
     with pytest.raises(UnknownFlagError, match="no flag of milk in s1"):
         clear_flag(warehouse, SHOP, "milk", store_id="s1", who="ann")
-    assert flag_events(warehouse, SHOP, "milk") == []
+    assert flag_events(warehouse, SHOP) == []

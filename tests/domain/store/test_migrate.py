@@ -13,10 +13,12 @@ from sqlalchemy import Engine, inspect, text
 
 from shelfops_pipeline.contracts.columns import FORECAST_COLUMNS, STORE_ID
 from shelfops_pipeline.contracts.replenishment import AlertStatus
+from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.store import reads, writes
 from shelfops_pipeline.store.alerts import list_alerts
 from shelfops_pipeline.store.engine import open_engine
 from shelfops_pipeline.store.migrate import VERSION_TABLE, downgrade, migrate
+from shelfops_pipeline.store.orders import read_order
 from shelfops_pipeline.store.quarantine import FROM_BEFORE, quarantined
 from shelfops_pipeline.store.schema import metadata
 from shelfops_pipeline.store.transactions import replace_periods
@@ -137,6 +139,32 @@ def test_two_processes_may_migrate_at_once(postgres_url: str) -> None:
     engine = open_engine(postgres_url)
     assert tables(engine) == {*metadata.tables, VERSION_TABLE}
     assert drift(engine) == []
+    engine.dispose()
+
+
+def test_a_migration_does_not_queue_behind_a_long_reader(postgres_url: str) -> None:
+    """Whoever came after it would wait behind it."""
+    engine = open_engine(postgres_url)
+    migrate(engine, "0008")
+    with engine.connect() as reader:
+        reader.execute(text("SELECT count(*) FROM stock_alerts"))
+        with pytest.raises(ShelfOpsError, match=r"tables were in use for 0\.1 s, so they were not migrated"):
+            migrate(engine, patience=0.1)
+        assert reader.scalar(text("SELECT count(*) FROM purchase_orders")) == 0
+    migrate(engine)
+    assert drift(engine) == []
+    engine.dispose()
+
+
+def test_orders_from_before_revisions_have_their_first(postgres_url: str) -> None:
+    engine = open_engine(postgres_url)
+    migrate(engine, "0008")
+    names = "order_id, dataset, order_date, release"
+    with engine.begin() as connection:
+        connection.execute(text(f"INSERT INTO purchase_orders ({names}) VALUES ('x', 'shop', '2025-03-03', 'r1')"))  # noqa: S608
+    migrate(engine)
+    order = read_order(engine, SHOP, "x")
+    assert (order.revision, order.planned_on) == (1, date(2025, 3, 3))
     engine.dispose()
 
 

@@ -2,9 +2,11 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from sqlalchemy import Engine, text
 
 from shelfops_pipeline.store.requests import (
+    KeyReusedError,
     add_request,
     claim_requests,
     mark_failed,
@@ -28,11 +30,17 @@ def status(engine: Engine, request_id: str) -> str:
 
 def test_the_same_key_is_the_same_request(warehouse: Engine) -> None:
     first, new = add_request(warehouse, SHOP, "k1", requested_by="planner", reason="new shelves")
-    again, still_new = add_request(warehouse, SHOP, "k1", requested_by="someone else")
+    again, still_new = add_request(warehouse, SHOP, "k1", requested_by="someone else", reason="new shelves")
     assert (new, still_new) == (True, False)
     assert again == first
     assert first.status == "waiting"
     assert ask(warehouse, "k1", "another shop") != first.request_id
+
+
+def test_a_key_that_was_used_for_something_else_is_refused(warehouse: Engine) -> None:
+    ask(warehouse, "k1")
+    with pytest.raises(KeyReusedError, match="another reason, 'new shelves': make up a new key for a new wish"):
+        add_request(warehouse, SHOP, "k1", requested_by="planner", reason="sale")
 
 
 def test_many_who_ask_at_once_with_one_key_get_one_request(warehouse: Engine) -> None:
