@@ -41,11 +41,22 @@ def run_images(buildah: Any, folder: Path) -> bool:
             work = Work(buildah, folder, stack)
             work.prepare_and_train()
             work.ask_worker()
+            work.ask_mlflow()
             work.ask_api()
-    except (CheckError, subprocess.CalledProcessError) as error:
+    except (CheckError, subprocess.SubprocessError) as error:
         print(f"FAILED: {error}", flush=True)
         return False
     return True
+
+
+PASSWORD_OF: Final = {
+    "shelfops": "WAREHOUSE_PASSWORD",
+    "shelfops_api": "API_DB_PASSWORD",
+    "dagster": "DAGSTER_DB_PASSWORD",
+    "mlflow": "MLFLOW_DB_PASSWORD",
+}
+NEIGHBOURS: Final = {"shelfops": "dagster", "shelfops_api": "mlflow", "dagster": "shelfops", "mlflow": "dagster"}
+"""Roles, and a database of another's."""
 
 
 class CheckError(Exception):
@@ -67,6 +78,7 @@ class Work:
         stack.enter_context(redis(folder, self._ports["redis:6379"], self._secrets["REDIS_PASSWORD"]))
         self._pipeline = self._environment(compose["x-pipeline-environment"])
         self._api = self._environment(compose["services"]["api"]["environment"])
+        self._mlflow = self._environment(compose["services"]["mlflow"]["environment"])
         self._home = folder / "home"
         self._home.mkdir()
         os.chown(self._home, USER, USER)
@@ -90,6 +102,19 @@ class Work:
             self._alive("worker", deadline)
         print("worker's image: a Celery worker answers the health check", flush=True)
 
+    def ask_mlflow(self) -> None:
+        """MLflow's own image may be out of reach: the worker's has the same release; compose says its environment."""
+        port = free_port()
+        words = ["mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
+        self._start("shelfops-ml", "mlflow", words, self._mlflow)
+        url, deadline = (
+            f"http://{HOST}:{port}/api/2.0/mlflow/experiments/get?experiment_id=0",
+            time.monotonic() + SECONDS,
+        )
+        while (found := answer(url, Host="mlflow:5000")) is None:
+            self._alive("mlflow", deadline)
+        print(f"MLflow on its own database: experiment {found['experiment']['name']}", flush=True)
+
     def ask_api(self) -> None:
         """The API as its image starts it, but on loopback, as the role of the API, with a home it cannot write."""
         key = self._run("keys", ["shelfops", "keys", "issue", "image-check", "--scope", "read", "--scope", "predict"])
@@ -102,7 +127,7 @@ class Work:
         while answer(f"{url}/healthz") is None:
             self._alive("api", deadline)
         ready = answer(f"{url}/readyz")
-        forecast = answer(f"{url}/v1/forecasts?limit=1", key)
+        forecast = answer(f"{url}/v1/forecasts?limit=1", **{"X-API-Key": key})
         refused = answer(f"{url}/v1/forecasts?limit=1")
         if ready is None or not forecast or refused is not None:
             raise CheckError(f"/readyz: {ready}; a forecast: {forecast}; without a key: {refused}. {self._tail('api')}")
@@ -117,7 +142,7 @@ class Work:
             for host, port in self._ports.items():
                 text = text.replace(host, f"{HOST}:{port}")
             found[name] = text
-        return {name: text for name, text in found.items() if "mlflow:5000" not in text}
+        return {name: text for name, text in found.items() if name != "SHELFOPS_MLFLOW_TRACKING_URI"}
 
     def _run(self, name: str, words: list[str]) -> str:
         """Run words in the worker's image to their end; what they said. Raises CheckError unless that was success."""
@@ -173,7 +198,13 @@ def databases(folder: Path, port: int, passwords: dict[str, str]) -> Iterator[No
         client += ["--port", str(port), "--username", "postgres", "--dbname", "postgres"]
         script = ROOT / "deploy" / "timescaledb" / "databases.sql"
         subprocess.run([*client, "--file", str(script)], env=environment, check=True)
-        print("databases made, each with a role of its own", flush=True)
+        for role, other in NEIGHBOURS.items():
+            words = [*client[:-3], role, "--dbname", other, "--command", "SELECT 1"]
+            secret = passwords[PASSWORD_OF[role]]
+            done = subprocess.run(words, env=os.environ | {"PGPASSWORD": secret}, capture_output=True, check=False)
+            if b"permission denied for database" not in done.stderr:
+                raise CheckError(f"the role {role} was not refused by the database {other}: {done.stderr!r}")
+        print("databases made, each with a role of its own, which no other database lets in", flush=True)
         yield
     finally:
         stop_tree(server.pid)
@@ -204,11 +235,10 @@ def wait_for(ready: Callable[[], bool], process: "subprocess.Popen[bytes]", name
         time.sleep(0.2)
 
 
-def answer(url: str, key: str | None = None) -> Any:
+def answer(url: str, **headers: str) -> Any:
     """The JSON of a GET; None if it is refused or nothing answers."""
-    request = urllib.request.Request(url, headers={} if key is None else {"X-API-Key": key})
     try:
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as response:
             return json.load(response)
     except (urllib.error.URLError, OSError):
         return None
