@@ -76,7 +76,7 @@ class Work:
         self._ports = {"timescaledb:5432": free_port(), "redis:6379": free_port()}
         stack.enter_context(databases(folder, self._ports["timescaledb:5432"], self._secrets))
         stack.enter_context(redis(folder, self._ports["redis:6379"], self._secrets["REDIS_PASSWORD"]))
-        self._pipeline = self._environment(compose["x-pipeline-environment"])
+        self._pipeline = self._environment(compose["x-pipeline-environment"]) | {"SHELFOPS_FOLDS": "1"}
         self._api = self._environment(compose["services"]["api"]["environment"])
         self._mlflow = self._environment(compose["services"]["mlflow"]["environment"])
         self._home = folder / "home"
