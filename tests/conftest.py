@@ -34,7 +34,10 @@ settings.load_profile("ci" if "CI" in os.environ else "dev")
 _TOGETHER: Final = {
     "tests/api": "tests/api",
     "tests/defs": "tests/defs",
-    **{f"tests/domain/{room}": "fitted" for room in ("evaluation", "explain", "inference", "lifecycle", "models")},
+    **{
+        f"tests/domain/{room}": "fitted"
+        for room in ("evaluation", "explain", "inference", "lifecycle", "models", "monitoring")
+    },
 }
 """Directories whose files share fixtures that take a while to make: they run in one process."""
 _FIRST: Final = ("fitted", "tests/stack", "tests/test_benchmarks.py", "tests/defs", "tests/domain/tuning", "tests/api")
@@ -82,6 +85,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     config.option.loadscopereorder = False  # by number of tests: a few long ones would come last
     return ByFixtures(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Lines are counted (`--cov`) while the tests of the domain and the API run, their fixtures included: elsewhere it
+    would cost half as much again for lines that these run as well."""
+    counting = coverage.Coverage.current() if (coverage := sys.modules.get("coverage")) else None
+    if counting is None or item.nodeid.startswith(("tests/domain/", "tests/api/")):
+        return (yield)
+    counting.stop()
+    try:
+        return (yield)
+    finally:
+        counting.start()
 
 
 def admin(url: str, statement: str, *names: str) -> None:
