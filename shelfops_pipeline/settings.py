@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     order_cost: float = Field(
         0.0, ge=0, description="What a line of an order costs whatever its quantity, in the currency of the items' cost"
     )
+    shards: int = Field(
+        1, ge=1, le=999, description="Parts that features and forecasts are made in, for as many workers to share"
+    )
     simulated_live: bool = Field(False, description="Let the simulated retailer trade one more day with every ingest")
     simulated_stores: int = Field(10, ge=1, description="Stores of the simulated retailer")
     simulated_items: int = Field(60, ge=1, description="Items of the simulated retailer")

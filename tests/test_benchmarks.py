@@ -104,3 +104,22 @@ def test_the_training_benchmark_measures_how_a_forecast_grows_with_the_series() 
         growth.format(what): pytest.approx(many[what] / few[what] / 4) for what in ("seconds", "peak_mb")
     }
     assert code == (0 if all(check["ok"] for check in found["checks"]) else 1)
+
+
+@pytest.mark.soak
+def test_the_scale_benchmark_finds_equal_results_on_one_and_two_workers() -> None:
+    code, found = run_tiny("benchmarks/scale.py", "--only", "workers", "--series", "100", "--workers", "1", "2")
+    one, two = found["workers"]
+    assert (one["workers"], two["workers"], two["took_part"]) == (1, 2, 2)
+    assert one["checksum"] == two["checksum"]
+    assert len(two["steps"]) > len(one["steps"]) == 3
+    assert code == (0 if all(check["ok"] for check in found["checks"]) else 1)
+
+
+@pytest.mark.soak
+def test_the_scale_benchmark_fits_rows_in_memory_and_from_disk() -> None:
+    arguments = ("--only", "memory", "--series", "200", "--rows", "20000", "40000", "--rounds", "20")
+    code, found = run_tiny("benchmarks/scale.py", *arguments)
+    assert [row["rows"] for row in found["memory"]] == [pytest.approx(n, rel=0.1) for n in (20_000, 40_000)]
+    assert all(0 < row[how]["mae"] < row[how]["rmse"] for row in found["memory"] for how in ("in memory", "from disk"))
+    assert code == (0 if all(check["ok"] for check in found["checks"]) else 1)

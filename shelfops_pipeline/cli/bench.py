@@ -49,6 +49,23 @@ def bench_train(
     run_benchmark("train", given)
 
 
+@bench.command("scale", epilog="Example: shelfops bench scale --data ~/data --series 3000 --only workers")
+def bench_scale(
+    data: Annotated[Path | None, typer.Option(help="Folder that holds m5/; without, data like it are made")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="workers or memory; may be repeated")] = None,
+    series: Annotated[list[int] | None, typer.Option(min=10, help="Sizes; may be repeated")] = None,
+    workers: Annotated[list[int] | None, typer.Option(min=1, help="Celery workers; may be repeated")] = None,
+) -> None:
+    """Features and forecasts on Celery workers, and training rows from disk; one JSON object on stdout."""
+    from shelfops_pipeline.services.commands import run_benchmark
+
+    given = [] if data is None else ["--data", str(data)]
+    given += ["--only", *only] if only else []
+    given += ["--series", *map(str, series)] if series else []
+    given += ["--workers", *map(str, workers)] if workers else []
+    run_benchmark("scale", given)
+
+
 @bench.command("api", epilog="Example: shelfops bench api --home .shelfops/simulated")
 def bench_api(
     home: Annotated[

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shelfops_pipeline.contracts.bundle import MEMBERS
 from shelfops_pipeline.contracts.columns import NAME
 from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.data.panel import Panel
@@ -143,7 +144,12 @@ class InputsIOManager(FolderIOManager):
     def save(self, value: list[ServingInput], folder: Path) -> None:
         for part in value:
             spec = part.spec.model_dump_json()
-            arrays: dict[str, Any] = {"rows": part.rows, "origin": part.state.origin, "spec": np.array(spec)}
+            arrays: dict[str, Any] = {
+                "rows": part.rows,
+                "origin": part.state.origin,
+                "spec": np.array(spec),
+                **part.members,
+            }
             packed = np.stack([np.frombuffer(p, dtype="<f4") for p in part.state.pack()])
             np.savez(folder / f"{part.version}.npz", packed=packed, **arrays)
 
@@ -155,7 +161,7 @@ def _serving_input(path: Path) -> ServingInput:
     with np.load(path, allow_pickle=False) as arrays:
         spec = TierSpec.model_validate_json(str(arrays["spec"]))
         state = SeriesState.unpack(spec, arrays["origin"][()], [row.tobytes() for row in arrays["packed"]])
-        return ServingInput(path.stem, spec, arrays["rows"], state)
+        return ServingInput(path.stem, spec, arrays["rows"], state, {name: arrays[name] for name in MEMBERS})
 
 
 class ReferenceIOManager(FolderIOManager):
@@ -202,4 +208,12 @@ def io_managers() -> dict[str, dg.ConfigurableIOManager]:
 
 
 def _path(context: dg.OutputContext | dg.InputContext) -> str:
-    return "/".join(context.asset_key.path)
+    """Below the artifact root. What a step inside of an asset hands to the next one lies under `steps`, and is replaced
+    by the next run."""
+    if context.has_asset_key:
+        return "/".join(context.asset_key.path)
+    made = context.upstream_output if isinstance(context, dg.InputContext) else context
+    if made is None:
+        raise ValueError("an input that is no asset must come from a step")
+    step = made.step_key.replace("[", "/").rstrip("]")
+    return f"steps/{step}/{made.mapping_key or made.name}"

@@ -4,8 +4,8 @@
 |---|---|---|---|
 | raw_transactions, raw_inventory, validated_transactions, quarantined_transactions, transactions_table, inventory_table | the retailer's periods (day or week), a range is one run | `partitions` (Parquet by period), PostgreSQL | any worker |
 | raw_reference, reference_tables, training_data, panel | none: all periods of what is above | `references`, `frames`, `panels` | any worker |
-| features, models, backtest, totals_calibration, and what is made of them | none: training rows are a bounded sample | `arrays`, `boosters`, `networks`, `backtests`, `json` | the `ml` queue |
-| online_features, demand_forecasts, forecast_explanations, forecast_totals, reorder_plan, purchase_orders, stock_alerts | none: every series of the champion's release | `inputs`, `frames`, PostgreSQL | any worker, forecasts and their explanations on the `ml` queue |
+| features, models, backtest, totals_calibration, and what is made of them | none: training rows are a bounded sample, made in `SHELFOPS_SHARDS` shards of series | `arrays`, `boosters`, `networks`, `backtests`, `json` | the `ml` queue |
+| online_features, demand_forecasts, forecast_explanations, forecast_totals, reorder_plan, purchase_orders, stock_alerts | none: every series of the champion's release; online_features, with what the members expect, in shards of series | `inputs`, `frames`, PostgreSQL | any worker; online_features, forecasts and their explanations on the `ml` queue |
 """  # noqa: E501
 
 from datetime import date, timedelta
@@ -25,6 +25,8 @@ ML_QUEUE: Final = {QUEUE_TAG: ML}
 """op_tags of heavy steps: the queue they go to on many machines; on one they take turns, as the executor says."""
 EXECUTOR: Final = executor(Settings())
 """Celery where SHELFOPS_CELERY_BROKER_URL is set, else processes of this machine."""
+SHARDS: Final = Settings().shards
+"""Parts that features and forecasts are made in, by series (`defs/shards.py`)."""
 PANEL_POOL: Final = f"panel_{Path(Settings().dataset).stem}"
 """The pool of whatever writes the retailer's panel, trains on it or forecasts from it: one run at a time."""
 

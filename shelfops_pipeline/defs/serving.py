@@ -1,6 +1,6 @@
 """What is served: model inputs and forecasts of every series in the warehouse."""
 
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 import pandas as pd
@@ -11,18 +11,25 @@ from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.defs.automation import CARRIED
 from shelfops_pipeline.defs.partitions import ML_QUEUE, PANEL_POOL
 from shelfops_pipeline.defs.resources import Retailer, Warehouse
+from shelfops_pipeline.defs.shards import Sharded
 from shelfops_pipeline.defs.types import PredictionInput
 from shelfops_pipeline.evaluation.totals import totals_table
 from shelfops_pipeline.explain.publish import publish_explanations
-from shelfops_pipeline.inference.predict import ServedModel, predict_demand
 from shelfops_pipeline.lifecycle.publish import (
     champion_models,
     publish_inputs,
     publish_table,
     publish_totals,
 )
-from shelfops_pipeline.models.bundle import read_manifest
-from shelfops_pipeline.models.serve import ServedPart, ServingInput, forecast_table, serving_inputs
+from shelfops_pipeline.models.bundle import read_calibration, read_manifest
+from shelfops_pipeline.models.serve import (
+    ServingInput,
+    forecast_table,
+    join_inputs,
+    make_inputs,
+    served,
+    serving_shards,
+)
 from shelfops_pipeline.models.total_intervals import TotalIntervals
 from shelfops_pipeline.monitoring.issued import Role, issue
 from shelfops_pipeline.store.tables import MODEL_VERSION
@@ -30,24 +37,41 @@ from shelfops_pipeline.store.tables import MODEL_VERSION
 OWNERS = ["team:data-science"]
 
 
-@dg.asset(
-    group_name="serving",
-    owners=OWNERS,
-    kinds={"postgres"},
-    deps=["champion"],
-    io_manager_key="inputs",
-    dagster_type=PredictionInput,
-    automation_condition=CARRIED,
-    pool=PANEL_POOL,
-)
-def online_features(retailer: Retailer, warehouse: Warehouse, panel: Panel) -> dg.MaterializeResult[list[ServingInput]]:
-    """What the champion needs to know of every series, through the prediction-input gate, for what-if in the API."""
-    inputs = serving_inputs(panel, champion_models(retailer.registry))
+def _count(retailer: Retailer, panel: Panel) -> int:
+    return len(serving_shards(panel, champion_models(retailer.registry), retailer.settings.shards))
+
+
+def _make(retailer: Retailer, panel: Panel, number: int) -> list[ServingInput]:
+    models = champion_models(retailer.registry)
+    shard = serving_shards(panel, models, retailer.settings.shards)[number]
+    return [make_inputs(panel, models[shard.tier], shard)]
+
+
+def _join(retailer: Retailer, warehouse: Warehouse, panel: Panel, parts: list[Any]) -> dg.Output[Any]:
+    inputs = join_inputs(panel, [part for made in parts for part in made])
     with warehouse.engine() as engine:
         rows = publish_inputs(engine, retailer.registry, panel, inputs)
-    return dg.MaterializeResult(
-        value=inputs, metadata={"dagster/row_count": rows, **{i.version: len(i.rows) for i in inputs}}
-    )
+    return dg.Output(inputs, metadata={"dagster/row_count": rows, **{i.version: len(i.rows) for i in inputs}})
+
+
+INPUTS: Final = Sharded(
+    "online_features",
+    {
+        "group_name": "serving",
+        "owners": OWNERS,
+        "kinds": {"postgres"},
+        "description": "What the champion needs to know of every series, through the prediction-input gate, for "
+        "what-if in the API; and what its members expect of them.",
+        "automation_condition": CARRIED,
+    },
+    _count,
+    _make,
+    _join,
+    "inputs",
+    PredictionInput,
+    after="champion",
+)
+online_features = INPUTS.asset()
 
 
 def keep_issued(retailer: Retailer, panel: Panel, table: pa.Table, role: Role) -> None:
@@ -72,10 +96,7 @@ def demand_forecasts(
 ) -> dg.MaterializeResult[pd.DataFrame]:
     """The champion's calibrated forecasts of every series, in the warehouse and as Parquet; names the release last."""
     metric, models = retailer.settings.metric, retailer.settings.models
-    parts = [
-        ServedPart(i, predict_demand(ServedModel.load_native(models / i.version), i.state, metric))
-        for i in online_features
-    ]
+    parts = [served(i, read_calibration(models / i.version), metric) for i in online_features]
     table = forecast_table(panel, parts, with_version=True)
     with warehouse.engine() as engine:
         release = publish_table(engine, retailer.registry, table, retailer.redis_url)

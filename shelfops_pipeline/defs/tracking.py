@@ -9,7 +9,8 @@ from shelfops_pipeline.contracts.decision import GateDecision
 from shelfops_pipeline.contracts.trigger import TRIGGER, Trigger
 from shelfops_pipeline.defs.lifecycle import Versions
 from shelfops_pipeline.defs.resources import Retailer
-from shelfops_pipeline.defs.training import OWNERS, SECONDS
+from shelfops_pipeline.defs.shards import SECONDS
+from shelfops_pipeline.defs.training import OWNERS
 from shelfops_pipeline.tracking.probe import why_away
 from shelfops_pipeline.tracking.track import is_behind, replay_runs, track_runs
 from shelfops_pipeline.tracking.training_run import BACKTEST, training_run

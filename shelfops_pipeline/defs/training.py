@@ -1,8 +1,6 @@
 """Features and models of both tiers, and the backtest that says how good they are."""
 
-import time
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import dagster as dg
 
@@ -10,7 +8,8 @@ from shelfops_pipeline.charts.score_tables import groups_markdown
 from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.defs.partitions import ML_QUEUE, PANEL_POOL
-from shelfops_pipeline.defs.resources import Retailer
+from shelfops_pipeline.defs.resources import Retailer, Warehouse
+from shelfops_pipeline.defs.shards import SECONDS, Sharded, series_shards, stopwatch
 from shelfops_pipeline.defs.types import ColdStartFeatures, ProductionFeatures
 from shelfops_pipeline.evaluation.backtest import Backtest
 from shelfops_pipeline.evaluation.report import headline, per_fold
@@ -32,43 +31,35 @@ _NOT_TRAINED: dict[str, Any] = {
 }
 
 
-SECONDS: Final = "seconds"
-"""Metadata of what takes time: how long the work itself took, without reading and writing."""
-
-
-def stopwatch() -> Callable[[], float]:
-    """Started now; asked, it says how many seconds have passed."""
-    started = time.perf_counter()
-    return lambda: time.perf_counter() - started
-
-
-def features_asset(tier: Tier) -> dg.AssetsDefinition:
+def features(tier: Tier) -> Sharded:
     """A tier's training rows; empty when the tier is not trained."""
 
-    @dg.asset(
-        name=f"{tier.value}_features",
-        group_name="features",
-        kinds={"numpy", "pandera"},
-        io_manager_key="arrays",
-        dagster_type=_TYPES[tier],
-        description=f"Training rows of the {tier.value} tier; the features gate warns of values out of range.",
-        owners=OWNERS,
-        op_tags=ML_QUEUE,
-        pool=PANEL_POOL,
-    )
-    def features(retailer: Retailer, panel: Panel) -> dg.MaterializeResult[Any]:
-        if not retailer.trains(panel, tier):
-            return dg.MaterializeResult(value=None, metadata=_NOT_TRAINED)
-        recipe = retailer.plan(panel).recipes[tier]
-        scales, size = channel_scales(panel), recipe.xgboost.max_rows
-        taken = stopwatch()
-        rows = create_features(panel, recipe.spec, recipe.transform, scales, size, recipe.seed)
-        facts: dict[str, Any] = {SECONDS: taken(), "features": rows.matrix.shape[1]}
-        breaches = check_features(rows, recipe.spec)
-        facts |= {"dagster/row_count": len(rows.demand), "out of range": [b.feature for b in breaches]}
-        return dg.MaterializeResult(value=rows, metadata=facts)
+    def count(retailer: Retailer, panel: Panel) -> int:
+        return len(series_shards(panel.n_series, retailer.settings.shards)) if retailer.trains(panel, tier) else 1
 
-    return features
+    def make(retailer: Retailer, panel: Panel, number: int) -> FeatureRows | None:
+        if not retailer.trains(panel, tier):
+            return None
+        recipe, scales = retailer.plan(panel).recipes[tier], channel_scales(panel)
+        series = series_shards(panel.n_series, retailer.settings.shards)[number]
+        size = recipe.xgboost.max_rows
+        return create_features(panel, recipe.spec, recipe.transform, scales, size, recipe.seed, series=series)
+
+    def join(retailer: Retailer, _: Warehouse, panel: Panel, parts: list[Any]) -> dg.Output[Any]:
+        if parts == [None]:
+            return dg.Output(None, metadata=_NOT_TRAINED)
+        rows = FeatureRows.join(parts)
+        breaches = check_features(rows, retailer.plan(panel).recipes[tier].spec)
+        facts: dict[str, Any] = {"dagster/row_count": len(rows.demand), "out of range": [b.feature for b in breaches]}
+        return dg.Output(rows, metadata=facts | {"features": rows.matrix.shape[1]})
+
+    described = {
+        "group_name": "features",
+        "kinds": {"numpy", "pandera"},
+        "description": f"Training rows of the {tier.value} tier; the features gate warns of values out of range.",
+        "owners": OWNERS,
+    }
+    return Sharded(f"{tier.value}_features", described, count, make, join, "arrays", _TYPES[tier])
 
 
 def xgboost_asset(tier: Tier) -> dg.AssetsDefinition:
@@ -89,7 +80,7 @@ def xgboost_asset(tier: Tier) -> dg.AssetsDefinition:
         if rows is None:
             return dg.MaterializeResult(value=None, metadata=_NOT_TRAINED)
         recipe, taken = retailer.plan(panel).recipes[tier], stopwatch()
-        booster = fit_xgboost(_in_memory(rows), recipe)
+        booster = fit_xgboost(rows, recipe)
         return dg.MaterializeResult(value=booster, metadata={SECONDS: taken()} | recipe.xgboost.model_dump())
 
     return xgboost
@@ -120,13 +111,6 @@ def lstm_asset(tier: Tier) -> dg.AssetsDefinition:
         return dg.MaterializeResult(value=network, metadata=facts | recipe.lstm.model_dump())
 
     return lstm
-
-
-def _in_memory(rows: FeatureRows) -> FeatureRows:
-    """Fitting reads the matrix many times."""
-    import numpy as np
-
-    return FeatureRows(*(np.array(getattr(rows, name)) for name in FeatureRows.__dataclass_fields__))
 
 
 @dg.asset(
@@ -162,4 +146,4 @@ def totals_calibration(panel: Panel, backtest: Backtest) -> dg.MaterializeResult
     return dg.MaterializeResult(value=intervals.to_json(), metadata=facts)
 
 
-TIER_ASSETS = [make(tier) for tier in Tier for make in (features_asset, xgboost_asset, lstm_asset)]
+TIER_ASSETS = [asset for tier in Tier for asset in (features(tier).asset(), xgboost_asset(tier), lstm_asset(tier))]

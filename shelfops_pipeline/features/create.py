@@ -1,6 +1,8 @@
 """`create_features()`: the training rows of a tier, a bounded random sample of series x origin x horizon."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,7 @@ from shelfops_pipeline.contracts.features import feature_names
 from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.errors import NotEnoughHistoryError
+from shelfops_pipeline.features.arrays import spacious
 from shelfops_pipeline.features.sample import Draw, draw_rows, draw_windows
 from shelfops_pipeline.features.state import StateBuilder
 from shelfops_pipeline.inference.matrix import base_level, model_matrix
@@ -36,6 +39,25 @@ class FeatureRows:
     horizon: NDArray[np.int32]
     """[n] 1..H"""
 
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """Rows of several sets of series as they would have been made of all series at once: by origin, series and
+        horizon."""
+        if len(parts) == 1:
+            return parts[0]
+        keys = [np.concatenate([getattr(part, name) for part in parts]) for name in ("horizon", "series", "origin")]
+        place = np.empty(len(keys[0]), dtype=np.intp)
+        place[np.lexsort(keys)] = np.arange(len(place))
+        ends = np.cumsum([len(part.demand) for part in parts])[:-1]
+        joined: list[NDArray[Any]] = []
+        for name in cls.__dataclass_fields__:
+            values = [getattr(part, name) for part in parts]
+            out = spacious((len(place), *values[0].shape[1:]), values[0].dtype)
+            for to, some in zip(np.split(place, ends), values, strict=True):
+                out[to] = some
+            joined.append(out)
+        return cls(*joined)
+
 
 @dataclass(frozen=True)
 class SequenceWindows:
@@ -56,22 +78,26 @@ def create_features(
     max_rows: int,
     seed: int,
     block: int | None = None,
+    series: slice | None = None,
 ) -> FeatureRows:
     """Training rows whose features were known at their origin and whose demand was observed later.
 
     Only observed targets are used; closed, unlisted and censored periods have no demand to learn from. Memory is that
-    of the rows and of one block of series (`StateBuilder`), on which the rows do not depend.
-    Raises NotEnoughHistoryError when not one row results.
+    of the rows and of one block of series (`StateBuilder`), on which the rows do not depend. With `series`, the rows of
+    those alone, out of the same sample of the whole panel: `FeatureRows.join` makes one of several.
+    Raises NotEnoughHistoryError when not one row results from the whole panel.
     """
     draws = draw_rows(panel, spec, training_origins(panel.n_observed, spec), max_rows, seed)
     if not draws:
         raise NotEnoughHistoryError(f"{panel.dataset}: no training row; every series is too short or unobserved")
+    if series is not None:
+        draws = [draw.within(series) for draw in draws]
     ends = _ends(draws)
     n = int(ends[-1][-1])
-    matrix = np.empty((n, len(feature_names(spec))), dtype=np.float32)
+    matrix = spacious((n, len(feature_names(spec))))
     base = np.empty(n, dtype=np.float32)
     requests = [draw.request for draw in draws]
-    for k, part, state in StateBuilder(panel, spec, transform, scales, block).over(requests):
+    for k, part, state in StateBuilder(panel, spec, transform, scales, block, series).over(requests):
         chosen = draws[k].chosen[part]
         to = slice(ends[k][part.start], ends[k][part.stop])
         matrix[to] = model_matrix(spec, state)[chosen]

@@ -3,6 +3,7 @@ seed and on what was observed alone."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,13 @@ class Draw:
     """[n, H] after the origin, NaN where not observed"""
     chosen: Bools
     """[n, H] the targets in the sample, all of them observed"""
+
+    def within(self, series: slice) -> Self:
+        """The part of the sample that lies in some of the panel's series."""
+        low, high = np.searchsorted(self.request.rows, [series.start, series.stop])
+        part = slice(int(low), int(high))
+        request = replace(self.request, rows=self.request.rows[part], new=self.request.new[part])
+        return replace(self, request=request, demand=self.demand[part], chosen=self.chosen[part])
 
 
 def draw_rows(panel: Panel, spec: TierSpec, origins: NDArray[np.intp], max_rows: int, seed: int) -> list[Draw]:

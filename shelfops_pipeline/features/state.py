@@ -51,27 +51,35 @@ class Request:
 class StateBuilder:
     """States of a panel's series in the shape of `spec`, levels in the scale of `transform`.
 
-    `block` is how many series are worked on at a time; by default as many as fit some 4 million cells.
+    `block` is how many series are worked on at a time; by default as many as fit some 4 million cells. `series` are
+    those that are asked for, by default all: what they are like is told from the whole panel either way.
     """
 
     def __init__(
-        self, panel: Panel, spec: TierSpec, transform: Transform, scales: Scales, block: int | None = None
+        self,
+        panel: Panel,
+        spec: TierSpec,
+        transform: Transform,
+        scales: Scales,
+        block: int | None = None,
+        series: slice | None = None,
     ) -> None:
         self.panel, self.spec, self.transform, self.scales = panel, spec, transform, scales
         self.layout = Layout.of(spec)
+        self._series = range(panel.n_series)[series or slice(None)]
         self._block = block or max(1, min(_BLOCK_CELLS // panel.n_observed, _MOST_SERIES))
 
     def at(self, origin: int, new: Marks | Bools | None = None) -> SeriesState:
-        """The state of every series when period `origin` has just ended; those marked `new` [S] as if they, their item
-        or their store had no history. Raises IndexError outside the observed history."""
-        n = self.panel.n_series
-        marks = np.zeros(n, dtype=np.uint8) if new is None else new.astype(np.uint8)
-        request = Request(origin, np.arange(n), marks)
+        """The state of the series when period `origin` has just ended; those marked `new` [n] as if they, their item or
+        their store had no history. Raises IndexError outside the observed history."""
+        marks = np.zeros(len(self._series), dtype=np.uint8) if new is None else new.astype(np.uint8)
+        request = Request(origin, np.arange(self._series.start, self._series.stop), marks)
         parts = [state for _, _, state in self.over([request])]
         return SeriesState.join(parts)
 
     def over(self, requests: Sequence[Request]) -> Iterator[tuple[int, slice, SeriesState]]:
-        """(which request, which of its series, their state), block by block; origins must ascend.
+        """(which request, which of its series, their state), block by block; origins must ascend, and requests name
+        none but the builder's series.
 
         Nothing after a request's origin is read for it but known-future channels, and those up to `origin + horizon`.
         Raises IndexError for an origin outside the observed history.
@@ -83,8 +91,8 @@ class StateBuilder:
         if (np.diff(origins) <= 0).any():
             raise ValueError("requests must be in the order of their origins, one for each")
         likes = Likes(self.panel, self.spec, self.transform, origins)
-        for low in range(0, self.panel.n_series, self._block):
-            block = slice(low, min(low + self._block, self.panel.n_series))
+        for low in self._series[:: self._block]:
+            block = slice(low, min(low + self._block, self._series.stop))
             wanted = [request.within(block) for request in requests]
             if not any(len(request.rows) for _, request in wanted):
                 continue

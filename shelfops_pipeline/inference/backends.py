@@ -1,7 +1,7 @@
 """The two ways to run a bundle's models: native libraries in the pipeline, ONNX in the API. Same inputs and outputs."""
 
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from shelfops_pipeline.contracts.bundle import LSTM_NATIVE, LSTM_ONNX, XGBOOST_N
 from shelfops_pipeline.inference.quiet import import_keras
 
 Floats = NDArray[np.float32]
+
+BATCH: Final = 2048
+"""Series that the network is shown at once: bounds memory at any number of series."""
 
 
 class Backend(Protocol):
@@ -45,7 +48,7 @@ class NativeBackend:
 
     def lstm(self, encoder: Floats, decoder: Floats, static: NDArray[np.int32]) -> Floats:
         inputs = {"encoder": encoder, "decoder": decoder, "static": static}
-        return np.asarray(self.network.predict(inputs, batch_size=2048, verbose=0), dtype=np.float32)
+        return np.asarray(self.network.predict(inputs, batch_size=BATCH, verbose=0), dtype=np.float32)
 
 
 class OnnxBackend:

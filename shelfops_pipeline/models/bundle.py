@@ -125,6 +125,11 @@ def read_manifest(folder: Path) -> Manifest:
         raise BundleError(f"{path} is damaged ({first}); restore the bundle from a backup") from None
 
 
+def read_calibration(folder: Path) -> Calibration:
+    """The calibration of a bundle, whose checksum the caller has verified."""
+    return Calibration.from_json((folder / CALIBRATION).read_text())
+
+
 def verify(folder: Path) -> Manifest:
     """Check every checksum. Raises BundleError naming the first file that is missing or changed."""
     manifest = read_manifest(folder)

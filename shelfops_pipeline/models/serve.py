@@ -1,6 +1,6 @@
 """Forecast a whole panel: each series by the tier that its history allows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -14,6 +14,8 @@ from shelfops_pipeline.contracts.columns import Metric, Tier
 from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.features.state import StateBuilder
+from shelfops_pipeline.inference.backends import BATCH
+from shelfops_pipeline.inference.calibration import Calibration
 from shelfops_pipeline.inference.predict import Forecast, ServedModel, calibrated
 from shelfops_pipeline.inference.sequence import Scales
 from shelfops_pipeline.inference.state import SeriesState
@@ -54,6 +56,8 @@ class ServingInput:
     rows: NDArray[np.intp]
     """their rows in the panel"""
     state: SeriesState
+    members: dict[str, Floats]
+    """[S, H] what each member expects of them, before calibration"""
 
 
 @dataclass(frozen=True)
@@ -67,52 +71,86 @@ class ServedPart:
 def serve(panel: Panel, models: Mapping[Tier, ServedModel], metric: Metric) -> list[ServedPart]:
     """Forecast every series of the panel from its last observed period."""
     calibration = {model.version: model.calibration for model in models.values()}
-    return [
-        ServedPart(i, calibrated(calibration[i.version], i.state, members, metric))
-        for i, members in _inputs_and_members(panel, models)
-    ]
+    return [served(part, calibration[part.version], metric) for part in serving_inputs(panel, models)]
 
 
-def serving_inputs(panel: Panel, models: Mapping[Tier, ServedModel]) -> list[ServingInput]:
+def served(part: ServingInput, calibration: Calibration, metric: Metric) -> ServedPart:
+    """The calibrated forecast of an input, by the calibration of its version."""
+    return ServedPart(part, calibrated(calibration, part.state, part.members, metric))
+
+
+def serving_inputs(panel: Panel, models: Mapping[Tier, ServedModel], shards: int = 1) -> list[ServingInput]:
     """The inputs of each version, from the panel's last observed period, through the prediction-input gate; with the
-    shift of every series towards its total, for which all series are forecast once.
+    shift of every series towards its total. They do not depend on the number of shards that they are made in.
 
     With both tiers, series with at least the production tier's `min_history` observed periods go to production, the
     rest to cold start. Raises DataError where the gate fails.
     """
-    return [i for i, _ in _inputs_and_members(panel, models)]
+    return join_inputs(panel, [make_inputs(panel, models[s.tier], s) for s in serving_shards(panel, models, shards)])
 
 
-def _inputs_and_members(
-    panel: Panel, models: Mapping[Tier, ServedModel]
-) -> list[tuple[ServingInput, dict[str, Floats]]]:
-    parts = []
-    for tier, rows in assign_tiers(panel, models).items():
-        model = models[tier]
-        state = origin_state(panel, model, panel.n_observed - 1).take(rows)
-        check_prediction_input(panel.take(rows), state)
-        parts.append((ServingInput(model.version, model.spec, rows, state), model.members.predict(state)))
-    return _shifted(panel, parts)
+@dataclass(frozen=True)
+class Shard:
+    """Some of the series that a tier serves, at most about as many as one of several workers should have."""
+
+    tier: Tier
+    rows: NDArray[np.intp]
+    """their rows in the panel, ascending"""
 
 
-def _shifted(
-    panel: Panel, parts: list[tuple[ServingInput, dict[str, Floats]]]
-) -> list[tuple[ServingInput, dict[str, Floats]]]:
-    """The parts with the shift of each series towards its total, whose sum takes series of both tiers together."""
-    horizon = min(i.spec.horizon for i, _ in parts)
+def serving_shards(panel: Panel, models: Mapping[Tier, Fitted], shards: int) -> list[Shard]:
+    """Series by the tier that serves them, in about `shards` parts of whole batches of the network: what a library
+    computes of a row may depend, in the last bit, on how many others are in its batch."""
+    tiers = assign_tiers(panel, models)
+    size = -(-sum(-(-len(rows) // BATCH) for rows in tiers.values()) // shards) * BATCH
+    return [Shard(tier, rows[low : low + size]) for tier, rows in tiers.items() for low in range(0, len(rows), size)]
+
+
+def make_inputs(panel: Panel, model: ServedModel, shard: Shard) -> ServingInput:
+    """What is known of the series of a shard, through the prediction-input gate, and what the members make of it; no
+    shift towards totals yet. Raises DataError where the gate fails."""
+    rows = shard.rows
+    first = int(rows[0]) // BATCH * BATCH  # in whole blocks, as they are made for all series
+    within = slice(first, min(-(-int(rows[-1] + 1) // BATCH) * BATCH, panel.n_series))
+    state = origin_state(panel, model, panel.n_observed - 1, within).take(rows - first)
+    check_prediction_input(panel.take(rows), state)
+    return ServingInput(model.version, model.spec, rows, state, model.members.predict(state))
+
+
+def join_inputs(panel: Panel, parts: Sequence[ServingInput]) -> list[ServingInput]:
+    """The inputs of each version from those of shards, in the order of the series; each series with its shift towards
+    its total, whose sum takes series of all shards and both tiers together."""
+    versions = dict.fromkeys(part.version for part in parts)
+    return _shifted(panel, [_joined([part for part in parts if part.version == version]) for version in versions])
+
+
+def _joined(parts: Sequence[ServingInput]) -> ServingInput:
+    if len(parts) == 1:
+        return parts[0]
+    parts = sorted(parts, key=lambda part: int(part.rows[0]))
+    return replace(
+        parts[0],
+        rows=np.concatenate([part.rows for part in parts]),
+        state=SeriesState.join([part.state for part in parts]),
+        members={name: np.concatenate([part.members[name] for part in parts]) for name in parts[0].members},
+    )
+
+
+def _shifted(panel: Panel, parts: list[ServingInput]) -> list[ServingInput]:
+    horizon = min(part.spec.horizon for part in parts)
     totals = Totals.of(panel, horizon)
     if totals is None:
         return parts
     whole = {name: np.zeros((panel.n_series, horizon), dtype=np.float32) for name in MEMBERS}
-    for i, members in parts:
+    for part in parts:
         for name in MEMBERS:
-            whole[name][i.rows] = members[name][:, :horizon]
+            whole[name][part.rows] = part.members[name][:, :horizon]
     shifts = totals.shifts(whole)
     out = []
-    for i, members in parts:
-        shift = np.zeros_like(i.state.shift)
-        shift[:, :, :horizon] = shifts[i.rows]
-        out.append((replace(i, state=replace(i.state, shift=shift)), members))
+    for part in parts:
+        shift = np.zeros_like(part.state.shift)
+        shift[:, :, :horizon] = shifts[part.rows]
+        out.append(replace(part, state=replace(part.state, shift=shift)))
     return out
 
 
@@ -120,8 +158,9 @@ def reconciled_state(panel: Panel, model: ServedModel) -> SeriesState:
     """The state of all series at the panel's last observed period, with their shift towards totals, as one model that
     serves all of them sees it."""
     state = origin_state(panel, model, panel.n_observed - 1)
-    everything = ServingInput(model.version, model.spec, np.arange(panel.n_series), state)
-    ((shifted, _),) = _shifted(panel, [(everything, model.members.predict(state))])
+    everything = np.arange(panel.n_series)
+    whole = ServingInput(model.version, model.spec, everything, state, model.members.predict(state))
+    (shifted,) = _shifted(panel, [whole])
     return shifted.state
 
 
@@ -136,10 +175,11 @@ def assign_tiers(panel: Panel, models: Mapping[Tier, Fitted]) -> dict[Tier, NDAr
     return {tier: rows for tier, rows in split.items() if len(rows)}
 
 
-def origin_state(panel: Panel, model: Shaped, origin: int) -> SeriesState:
-    """The state of all series at an origin, in the shape and with the codes that the model was fitted with."""
+def origin_state(panel: Panel, model: Shaped, origin: int, series: slice | None = None) -> SeriesState:
+    """The state of all series at an origin, or of some, in the shape and with the codes that the model was fitted
+    with."""
     aligned = panel.aligned(model.static_categories, model.holiday_kinds)
-    return StateBuilder(aligned, model.spec, model.transform, model.channel_scales).at(origin)
+    return StateBuilder(aligned, model.spec, model.transform, model.channel_scales, series=series).at(origin)
 
 
 def forecast_columns(panel: Panel, part: ServedPart) -> dict[str, NDArray[np.generic]]:

@@ -4,6 +4,7 @@ The gate after `create_features()` warns and logs: a feature out of range is a s
 Ranges are checked on all rows as arrays; Pandera sees a bounded stratified frame, enough to show examples.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +22,7 @@ from shelfops_pipeline.features.create import FeatureRows
 Floats = NDArray[np.float32]
 
 FRAME_ROWS: Final = 2_000
-_BLOCK: Final = 200_000
+_BLOCK: Final = 50_000
 _LONG: Final = 3 * 364  # a history in which every window of both tiers fits
 
 log = structlog.get_logger(__name__)
@@ -64,7 +65,7 @@ class OutOfRange:
 def check_features(rows: FeatureRows, spec: TierSpec) -> list[OutOfRange]:
     """The gate after `create_features()`: logs a warning per feature out of range and returns them all."""
     features = feature_list(spec, log=True)
-    found = [f for f in (_out_of_range(rows.matrix[:, j], feature) for j, feature in enumerate(features)) if f]
+    found = _out_of_range(rows.matrix, features)
     for breach in found:
         log.warning(
             "feature out of range",
@@ -77,16 +78,20 @@ def check_features(rows: FeatureRows, spec: TierSpec) -> list[OutOfRange]:
     return found
 
 
-def _out_of_range(values: Floats, feature: Feature) -> OutOfRange | None:
-    low = -np.inf if feature.low is None else feature.low - 1e-3  # float32 sums end a hair below an exact bound
-    high = np.inf if feature.high is None else feature.high + 1e-3
-    bad = 0
-    for i in range(0, len(values), _BLOCK):
-        block = values[i : i + _BLOCK]
-        bad += int(((block < low) | (block > high)).sum())
-    if bad == 0:
-        return None
-    return OutOfRange(feature.name, bad, float(np.nanmin(values)), float(np.nanmax(values)))
+def _out_of_range(matrix: Floats, features: Sequence[Feature]) -> list[OutOfRange]:
+    """Block by block, since the rows may be many and lie on disk."""
+    slack = 1e-3  # float32 sums end a hair below an exact bound
+    low = np.array([-np.inf if f.low is None else f.low - slack for f in features])
+    high = np.array([np.inf if f.high is None else f.high + slack for f in features])
+    bad = np.zeros(len(features), dtype=np.int64)
+    for i in range(0, len(matrix), _BLOCK):
+        block = matrix[i : i + _BLOCK]
+        bad += ((block < low) | (block > high)).sum(axis=0)
+    return [_breach(features[j].name, int(bad[j]), matrix[:, j]) for j in np.flatnonzero(bad).tolist()]
+
+
+def _breach(name: str, rows: int, values: Floats) -> OutOfRange:
+    return OutOfRange(name, rows, float(np.nanmin(values)), float(np.nanmax(values)))
 
 
 def sample_frame(rows: FeatureRows, spec: TierSpec) -> pd.DataFrame:

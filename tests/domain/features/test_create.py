@@ -2,6 +2,7 @@
 
 import tracemalloc
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from shelfops_pipeline.contracts.columns import Grain, Tier
 from shelfops_pipeline.contracts.features import feature_names
 from shelfops_pipeline.data.panel import Panel, State
 from shelfops_pipeline.errors import NotEnoughHistoryError
-from shelfops_pipeline.features.create import create_features, create_windows, training_origins
+from shelfops_pipeline.features.create import FeatureRows, create_features, create_windows, training_origins
 from shelfops_pipeline.features.likes import NEW_ITEM, NEW_SERIES, NEW_STORE
 from shelfops_pipeline.features.sample import draw_new, ways_to_be_new
 from shelfops_pipeline.features.state import Request, StateBuilder
@@ -189,6 +190,22 @@ def test_rows_and_windows_do_not_depend_on_the_size_of_the_blocks(
     for one, other in zip(whole, (rows, windows), strict=True):
         for name in one.__dataclass_fields__:
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+
+
+@pytest.mark.parametrize("transform", ["log", "count"])
+@pytest.mark.parametrize("tier", list(Tier))
+def test_rows_of_shards_of_series_are_together_those_of_all_of_them(
+    panel: Panel, tier: Tier, transform: Transform
+) -> None:
+    spec = spec_for(panel, tier, H)
+    whole = create_features(panel, spec, transform, {}, 1000, 1)
+    for cuts in ((0, 9), (0, 4, 9), (0, 1, 2, 8, 9)):
+        shards = [slice(*ends) for ends in pairwise(cuts)]
+        parts = [create_features(panel, spec, transform, {}, 1000, 1, series=series) for series in shards]
+        assert all(np.isin(part.series, np.arange(9)[series]).all() for part, series in zip(parts, shards, strict=True))
+        joined = FeatureRows.join(parts[::-1])
+        for name in whole.__dataclass_fields__:
+            assert getattr(whole, name).tobytes() == getattr(joined, name).tobytes(), name
 
 
 def test_memory_does_not_grow_with_the_number_of_series() -> None:

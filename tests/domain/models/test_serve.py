@@ -12,17 +12,21 @@ from shelfops_pipeline.data.panel import Panel, State
 from shelfops_pipeline.errors import DataError
 from shelfops_pipeline.features.state import StateBuilder
 from shelfops_pipeline.features.totals import sum_by
+from shelfops_pipeline.inference.backends import BATCH
 from shelfops_pipeline.inference.calibration import CLASSES, LEVELS, Calibration
 from shelfops_pipeline.inference.predict import Members, ServedModel, predict_demand
 from shelfops_pipeline.inference.state import SeriesState
+from shelfops_pipeline.models.bundle import Trained
 from shelfops_pipeline.models.serve import (
     assign_tiers,
     forecast_columns,
     forecast_table,
+    make_inputs,
     origin_state,
     reconciled_state,
     serve,
     serving_inputs,
+    serving_shards,
 )
 from shelfops_pipeline.models.totals import Totals
 from tests.domain.support import ENDED, LATE, NEW, ONE_PERIOD, REGULAR, chain_panel, difficult_panel, spec_for
@@ -207,3 +211,24 @@ def test_a_model_that_does_not_trust_totals_is_not_moved(chain: Panel) -> None:
 
 def test_where_there_are_no_totals_states_carry_no_shift(panel: Panel, models: Mapping[Tier, ServedModel]) -> None:
     assert all((i.state.shift == 0).all() for i in serving_inputs(panel, models))
+
+
+def test_forecasts_do_not_depend_on_the_shards_that_they_are_made_in(
+    retailer_panel: Panel, trained_log: Trained
+) -> None:
+    """More series than the network is shown at once, by a real network and booster."""
+    copies = -(-2 * BATCH // retailer_panel.n_series) + 1
+    many = retailer_panel.take(np.tile(np.arange(retailer_panel.n_series), copies))
+    copy = np.repeat(np.arange(copies), retailer_panel.n_series)
+    many = replace(many, item_ids=np.char.add(many.item_ids, np.char.add("-", copy.astype(str))))
+    model = ServedModel("v1", trained_log.members, trained_log.calibration)
+    found = []
+    for shards in (1, 2, 7):
+        split = serving_shards(many, {Tier.PRODUCTION: model}, shards)
+        parts = [make_inputs(many, model, shard) for shard in split]
+        found.append((len(parts), SeriesState.join([part.state for part in parts]).pack(), parts))
+    assert [count for count, *_ in found] == [1, 2, 3]
+    for _, packed, parts in found[1:]:
+        assert packed == found[0][1]
+        for name, values in found[0][2][0].members.items():
+            assert np.concatenate([part.members[name] for part in parts]).tobytes() == values.tobytes(), name

@@ -31,7 +31,8 @@ def issued(rare_panel: Panel, trained_count: Trained, tmp_path_factory: pytest.T
     for origin in range(last - DAYS, last):
         known = rare_panel.as_of(origin, model.spec.horizon)
         state = origin_state(known, model, origin)
-        part = ServedPart(ServingInput("v2", model.spec, rows, state), predict_demand(model, state, Metric.MAE))
+        made = predict_demand(model, state, Metric.MAE)
+        part = ServedPart(ServingInput("v2", model.spec, rows, state, made.members), made)
         table = forecast_table(known, [part], with_version=True)
         archive.write(issue(table, known.last_observed, Role.CHAMPION, known.grain, {"v2": known.last_observed}))
     return archive

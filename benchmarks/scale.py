@@ -1,0 +1,255 @@
+"""Features and forecasts divided by Celery workers, and training rows that are not held in memory.
+
+`shelfops bench scale --data ../shared/data --series 3000 --workers 1 --workers 2`. Two parts:
+
+- workers: training rows and served forecasts of M5 at several numbers of series, on 1, 2 and 4 real Celery workers with
+  a Redis and a PostgreSQL of their own, as many shards as workers. A worker has one thread, so that it is like one core
+  of a cluster; more workers than cores share them. Equal checksums say that nothing depends on the workers.
+- memory: XGBoost on training rows in memory and from disk (`ExtMemQuantileDMatrix`), at several numbers of rows, with
+  the error of each on the last 28 days, which it did not see.
+
+Without --data, files in M5's form are made. The champion is a small one with as many rounds as the default: fitting is
+not measured, forecasting is.
+"""
+
+import argparse
+import hashlib
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from api_warehouse import redis_server
+from engine import load
+from measure import Check, finish, in_fresh_process, machine, peak_added, say
+from train import m5_of
+
+from shelfops_pipeline.contracts.columns import Tier
+from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.errors import ShelfOpsError
+from shelfops_pipeline.models.recipe import Recipe
+
+PARTS: Final = ("workers", "memory")
+ASSETS: Final = ("production_features", "online_features", "demand_forecasts")
+HORIZON: Final = 28
+_SEED: Final = 7
+_SMALL: Final = {"max_rows": 40_000}, {"max_windows": 2_000, "epochs": 2}
+_WORSE: Final = 1.01
+_FLAT: Final = 1.5  # times the memory for four times the rows: what is kept of each is some 40 bytes
+
+Figures = dict[str, Any]
+
+
+def production(panel: Panel) -> Recipe:
+    """The recipe of the production tier."""
+    from shelfops_pipeline.lifecycle.training import plan_training
+
+    return plan_training(panel, HORIZON, "production", folds=1, seed=_SEED).recipes[Tier.PRODUCTION]
+
+
+def make_champion(folder: Path, models: Path) -> None:
+    """A champion fitted on few rows and windows of the panel in `folder`, scored on one fold and promoted."""
+    from shelfops_pipeline.evaluation.backtest import run_backtest
+    from shelfops_pipeline.evaluation.folds import fold_origins
+    from shelfops_pipeline.lifecycle.candidate import register_candidate
+    from shelfops_pipeline.lifecycle.registry import Registry
+    from shelfops_pipeline.models.fit import fit_members
+
+    panel = Panel.load(folder)
+    recipe = production(panel)
+    boost, net = recipe.xgboost.model_copy(update=_SMALL[0]), recipe.lstm.model_copy(update=_SMALL[1])
+    recipe = recipe.model_copy(update={"xgboost": boost, "lstm": net})
+    backtest = run_backtest(panel, {Tier.PRODUCTION: recipe}, fold_origins(panel, HORIZON, 1, recipe.spec.season))
+    backend: Any = fit_members(panel, recipe).backend
+    registry = Registry(models)
+    entry = register_candidate(registry, panel, backtest, recipe, backend.booster, backend.network)
+    registry.promote(entry.version, "benchmark")
+
+
+def prepare(data: Path | None, home: Path, series: int) -> int:
+    """A home with the panel of about so many series of M5; returns how many."""
+    from shelfops_pipeline.defs.artifacts import ArtifactRoot
+
+    found = m5_of(data, home / "m5", series)
+    with ArtifactRoot(str(home / "artifacts"), home / "cache").replace_folder("panel") as folder:
+        load("m5", home / "m5").save(folder)
+    return found
+
+
+def checksum(home: Path) -> str:
+    """Of the training rows and the forecasts that a run left."""
+    from shelfops_pipeline.defs.artifacts import ArtifactRoot
+
+    root, found = ArtifactRoot(str(home / "artifacts"), home / "cache"), hashlib.sha256()
+    for file in sorted(root.folder(ASSETS[0]).iterdir()):
+        found.update(file.read_bytes())
+    with root.open(f"{ASSETS[-1]}/all.parquet") as stream:
+        found.update(stream.read())
+    return found.hexdigest()
+
+
+def on_workers(home: Path, series: int, workers: int, services: Mapping[str, str]) -> Figures:
+    """One run on so many workers, in as many shards."""
+    from shelfops_pipeline.services.instance import dagster_environment
+    from shelfops_pipeline.settings import Settings
+
+    values = {"DATASET": "m5", "DATA": str(home / "m5"), "HOME": str(home), "TIER": "production"}
+    environment = {f"SHELFOPS_{name}": value for name, value in values.items()} | dict(services)
+    environment |= dagster_environment(Settings(home=home), services["SHELFOPS_DATABASE_URL"])
+    environment["SHELFOPS_SHARDS"] = str(workers)
+    from celery_workers import celery_workers, materialize
+
+    with celery_workers(workers, environment, home) as memory:
+        steps = in_fresh_process(materialize, ASSETS, environment)
+    figures = {"seconds": steps.seconds, "series_per_second": series / steps.seconds, "peak_mb": memory.peak_mb}
+    return figures | {"took_part": steps.workers, "checksum": checksum(home), "steps": steps.by_step}
+
+
+def workers_part(args: argparse.Namespace, folder: Path) -> tuple[Figures, list[Check]]:
+    """Every number of series on every number of workers."""
+    from shelfops_pipeline.store.embedded import embedded_postgres, remove_embedded
+
+    models, table, checks = folder / "models", [], []
+    for size in sorted(args.series):
+        home = folder / f"home{size}"
+        home.mkdir()
+        series = in_fresh_process(prepare, args.data, home, size)
+        if not models.exists():
+            say("a champion for all of them")
+            panel = next(path for path in (home / "artifacts" / "panel").iterdir() if path.is_dir())
+            in_fresh_process(make_champion, panel, models)
+        shutil.copytree(models, home / "models")
+        try:
+            with redis_server(folder) as redis, embedded_postgres(home) as url:
+                broker = redis.replace("unix://", "redis+socket://")
+                services = {"SHELFOPS_CELERY_BROKER_URL": broker, "SHELFOPS_DATABASE_URL": url}
+                for workers in sorted(args.workers):
+                    found = on_workers(home, series, workers, services)
+                    table.append({"series": series, "workers": workers, **found})
+                    say(_line(table[-1]))
+        finally:
+            remove_embedded(home)
+        same = {row["checksum"] for row in table if row["series"] == series}
+        checks.append(Check(f"{series} series: different results", len(same), "at most", 1))
+        shutil.rmtree(home)
+    return {"workers": table}, checks
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    took_part = f"{row['workers']} workers ({row['took_part']} took part)"
+    speed = f"{row['seconds']:7.1f} s  {row['series_per_second']:8.0f} series/s"
+    return f"{row['series']:>7,} series  {took_part}  {speed}  {row['peak_mb']:7,.0f} MB  {row['checksum'][:12]}"
+
+
+def make_rows(panel_folder: Path, folder: Path, rows: int) -> int:
+    """Training rows up to the horizon before the last, as files; returns how many."""
+    from shelfops_pipeline.features.create import FeatureRows, create_features
+    from shelfops_pipeline.models.recipe import channel_scales
+
+    panel = Panel.load(panel_folder)
+    known = panel.as_of(panel.n_observed - 1 - HORIZON, HORIZON)
+    recipe, scales = production(known), channel_scales(known)
+    made = create_features(known, recipe.spec, recipe.transform, scales, rows, recipe.seed)
+    folder.mkdir()
+    for name in FeatureRows.__dataclass_fields__:
+        np.save(folder / f"{name}.npy", getattr(made, name), allow_pickle=False)
+    return len(made.demand)
+
+
+def fit_and_score(panel_folder: Path, folder: Path, rounds: int, rows_in_memory: int) -> Figures:
+    """A booster on the stored rows: its seconds, the memory that it added, and its errors on days it did not see."""
+    from shelfops_pipeline.features.create import FeatureRows
+    from shelfops_pipeline.models.fit import members_of
+    from shelfops_pipeline.models.gbm import fit_xgboost
+    from shelfops_pipeline.models.serve import origin_state
+
+    panel = Panel.load(panel_folder)
+    origin = panel.n_observed - 1 - HORIZON
+    known = panel.as_of(origin, HORIZON)
+    recipe = production(known)
+    recipe = recipe.model_copy(update={"xgboost": recipe.xgboost.model_copy(update={"rounds": rounds})})
+    names = FeatureRows.__dataclass_fields__
+    rows = FeatureRows(*(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names))
+    with peak_added() as memory:
+        began = time.perf_counter()
+        booster = fit_xgboost(rows, recipe, rows_in_memory)
+        seconds = time.perf_counter() - began
+    members = members_of(known, recipe, booster, None)
+    forecast = members.predict(origin_state(known, members, origin), ("xgboost",))["xgboost"]
+    actual = panel.demand[:, origin + 1 : origin + 1 + HORIZON]
+    error = (forecast - actual)[np.isfinite(actual)].astype(np.float64)
+    scores = {"mae": float(np.abs(error).mean()), "rmse": float(np.sqrt((error**2).mean()))}
+    return {"seconds": seconds, "peak_mb": memory.peak_mb, **scores}
+
+
+def memory_part(args: argparse.Namespace, folder: Path) -> tuple[Figures, list[Check]]:
+    """Every number of rows, in memory and from disk."""
+    home = folder / "rows"
+    home.mkdir()
+    in_fresh_process(prepare, args.data, home, max(args.series))
+    panel = next(path for path in (home / "artifacts" / "panel").iterdir() if path.is_dir())
+    table, checks = [], []
+    for wanted in sorted(args.rows):
+        stored = home / str(wanted)
+        rows = in_fresh_process(make_rows, panel, stored, wanted)
+        fit = partial(in_fresh_process, fit_and_score, panel, stored, args.rounds)
+        row: Figures = {"rows": rows, "in memory": fit(rows), "from disk": fit(0)}
+        table.append(row)
+        for how in ("in memory", "from disk"):
+            say(f"{rows:>10,} rows  {how}  {row[how]['seconds']:6.1f} s  {row[how]['peak_mb']:6,.0f} MB  {row[how]}")
+        for metric in ("mae", "rmse"):
+            ratio = row["from disk"][metric] / row["in memory"][metric]
+            checks.append(Check(f"{rows} rows: {metric} from disk / in memory", ratio, "at most", _WORSE))
+        shutil.rmtree(stored)
+    for few, many in pairwise(table):
+        name = f"{few['rows']} to {many['rows']} rows: growth of peak MB from disk"
+        growth = many["from disk"]["peak_mb"] / few["from disk"]["peak_mb"]
+        checks.append(Check(name, growth, "at most", _FLAT))
+    return {"memory": table}, checks
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder that holds m5/; without, data are made")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--series", type=int, nargs="+", default=[3_000, 10_000, 30_490])
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--rows", type=int, nargs="+", default=[700_000, 2_800_000], help="training rows, for memory")
+    parser.add_argument("--rounds", type=int, default=100, help="rounds of XGBoost, for memory")
+    return parser.parse_args()
+
+
+def measure(args: argparse.Namespace, folder: Path) -> tuple[Figures, list[Check]]:
+    """The parts that were asked for."""
+    figures: Figures = {}
+    checks: list[Check] = []
+    for name, part in (("workers", workers_part), ("memory", memory_part)):
+        if name in args.only:
+            found, more = part(args, folder)
+            figures |= found
+            checks += more
+    return figures, checks
+
+
+def main() -> None:
+    args, where, began = _arguments(), machine(), time.perf_counter()
+    args.data = None if args.data is None else args.data / "m5"
+    try:
+        with tempfile.TemporaryDirectory(prefix="shelfops-bench-") as folder:
+            figures, checks = measure(args, Path(folder))
+    except ShelfOpsError as error:
+        sys.exit(f"bench scale: {error}")
+    rows: Sequence[Figures] = figures.get("workers", []) + [r["from disk"] for r in figures.get("memory", [])]
+    totals = {"seconds": time.perf_counter() - began, "peak_mb": max(row["peak_mb"] for row in rows)}
+    task = {"benchmark": "scale", "parts": args.only, "data": "made" if args.data is None else "real"}
+    finish(task | {"machine": where} | totals | figures, checks)
+
+
+if __name__ == "__main__":
+    main()
