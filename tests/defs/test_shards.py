@@ -18,6 +18,7 @@ from shelfops_pipeline.settings import Settings
 from tests.conftest import make_databases
 from tests.defs.conftest import Graph, files_under
 
+SHARDS = 4
 FEATURES = [f"{tier}_features" for tier in Tier]
 
 
@@ -30,13 +31,11 @@ def test_shards_of_series_are_neighbours_in_order_and_about_equal(shards: int) -
     assert max(sizes) - min(sizes) <= 1
 
 
-@pytest.fixture(scope="module", params=[2, 4])
-def sharded(
-    graph: Graph, postgres_server: str, object_store: str, request: pytest.FixtureRequest, tmp_path_factory: Any
-) -> Any:
+@pytest.fixture(scope="module")
+def sharded(graph: Graph, postgres_server: str, object_store: str, tmp_path_factory: Any) -> Any:
     """(the run, the artifact root) of the same panel's features and forecasts in shards; its own warehouse and root."""
-    values = make_databases(postgres_server, f"shards_{request.param}")
-    values |= {"shards": str(request.param), "artifacts": f"{object_store}/{uuid.uuid4().hex}"}
+    values = make_databases(postgres_server, "shards")
+    values |= {"shards": str(SHARDS), "artifacts": f"{object_store}/{uuid.uuid4().hex}"}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in values.items():
             patch.setenv(f"SHELFOPS_{name.upper()}", value)
@@ -53,14 +52,13 @@ def sharded(
 def test_every_shard_is_a_step_of_its_own(sharded: Any) -> None:
     result, _ = sharded
     steps = {event.step_key for event in result.all_events if event.is_step_success}
-    shards = Settings().shards
     for name in FEATURES:
-        assert {f"{name}.{name}_shard[{k:04}]" for k in range(shards)} <= steps
+        assert {f"{name}.{name}_shard[{k:04}]" for k in range(SHARDS)} <= steps
     facts = {
         name: result.asset_materializations_for_node(f"{name}.{name}_joined")[0].metadata["shards"].value
         for name in FEATURES
     }
-    assert facts == dict.fromkeys(FEATURES, shards)
+    assert facts == dict.fromkeys(FEATURES, SHARDS)
 
 
 def test_features_do_not_depend_on_the_shards_that_they_were_made_in(graph: Graph, sharded: Any) -> None:
