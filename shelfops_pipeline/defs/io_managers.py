@@ -18,6 +18,7 @@ from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.data.source import Reference
 from shelfops_pipeline.defs.artifacts import artifact_root
 from shelfops_pipeline.defs.partitioned import Partitions
+from shelfops_pipeline.errors import DataError
 from shelfops_pipeline.evaluation.backtest import Backtest
 from shelfops_pipeline.evaluation.persist import load_backtest, save_backtest
 from shelfops_pipeline.features.create import FeatureRows
@@ -159,6 +160,8 @@ class InputsIOManager(FolderIOManager):
 
 def _serving_input(path: Path) -> ServingInput:
     with np.load(path, allow_pickle=False) as arrays:
+        if not set(MEMBERS) <= set(arrays.files):
+            raise DataError(f"{path} was written by an older release; materialize `online_features` again")
         spec = TierSpec.model_validate_json(str(arrays["spec"]))
         state = SeriesState.unpack(spec, arrays["origin"][()], [row.tobytes() for row in arrays["packed"]])
         return ServingInput(path.stem, spec, arrays["rows"], state, {name: arrays[name] for name in MEMBERS})
