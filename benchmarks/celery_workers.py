@@ -67,7 +67,7 @@ def celery_workers(count: int, environment: Mapping[str, str], logs: Path) -> It
             with log.open("wb") as output:
                 worker = subprocess.Popen(
                     [*command, "--queues", f"{ML},{DEFAULT}", "--hostname", f"{ML}{k}@%h"],
-                    env={**os.environ, **environment, **ONE_THREAD, "PYTHONPATH": os.pathsep.join(sys.path)},
+                    env={**os.environ, **environment, **ONE_THREAD},
                     stdout=output,
                     stderr=output,
                     start_new_session=True,
@@ -117,7 +117,7 @@ def materialize(assets: Sequence[str], environment: Mapping[str, str]) -> Steps:
     from shelfops_pipeline.settings import Settings
 
     repository = ReconstructableRepository.for_module("shelfops_pipeline.definitions", "defs")
-    job = repository.get_reconstructable_job("__ASSET_JOB")
+    job = repository.get_reconstructable_job("train")
     with dagster_instance(Settings(), environment["SHELFOPS_DATABASE_URL"]) as instance:
         keys = [dg.AssetKey(name) for name in assets]
         with dg.execute_job(job, instance=instance, asset_selection=keys) as result:
