@@ -14,6 +14,7 @@ from shelfops_pipeline.contracts.columns import Grain, Tier
 from shelfops_pipeline.contracts.features import feature_names
 from shelfops_pipeline.data.panel import Panel, State
 from shelfops_pipeline.errors import NotEnoughHistoryError
+from shelfops_pipeline.features import arrays
 from shelfops_pipeline.features.create import FeatureRows, create_features, create_windows, training_origins
 from shelfops_pipeline.features.likes import NEW_ITEM, NEW_SERIES, NEW_STORE
 from shelfops_pipeline.features.sample import draw_new, ways_to_be_new
@@ -206,6 +207,18 @@ def test_rows_of_shards_of_series_are_together_those_of_all_of_them(
         joined = FeatureRows.join(parts[::-1])
         for name in whole.__dataclass_fields__:
             assert getattr(whole, name).tobytes() == getattr(joined, name).tobytes(), name
+
+
+def test_rows_too_large_for_memory_lie_in_a_file_and_are_the_same(
+    panel: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = spec_for(panel, Tier.PRODUCTION, H)
+    whole = create_features(panel, spec, "log", {}, 1000, 1)
+    monkeypatch.setattr(arrays, "_LARGE", 1_000)
+    halves = [create_features(panel, spec, "log", {}, 1000, 1, series=series) for series in (slice(0, 4), slice(4, 9))]
+    for rows in (create_features(panel, spec, "log", {}, 1000, 1), FeatureRows.join(halves)):
+        assert isinstance(rows.matrix, np.memmap)
+        assert rows.matrix.tobytes() == whole.matrix.tobytes()
 
 
 def test_memory_does_not_grow_with_the_number_of_series() -> None:
