@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
-from shelfops_pipeline.contracts.queues import DEFAULT, ML
 
+from shelfops_pipeline.contracts.queues import DEFAULT, ML
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.services.supervisor import stop_group
 

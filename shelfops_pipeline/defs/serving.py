@@ -16,6 +16,7 @@ from shelfops_pipeline.defs.types import PredictionInput
 from shelfops_pipeline.evaluation.totals import totals_table
 from shelfops_pipeline.explain.publish import publish_explanations
 from shelfops_pipeline.lifecycle.publish import (
+    champion_manifests,
     champion_models,
     publish_inputs,
     publish_table,
@@ -24,6 +25,7 @@ from shelfops_pipeline.lifecycle.publish import (
 from shelfops_pipeline.models.bundle import read_calibration, read_manifest
 from shelfops_pipeline.models.serve import (
     ServingInput,
+    Shard,
     forecast_table,
     join_inputs,
     make_inputs,
@@ -37,14 +39,13 @@ from shelfops_pipeline.store.tables import MODEL_VERSION
 OWNERS = ["team:data-science"]
 
 
-def _count(retailer: Retailer, panel: Panel) -> int:
-    return len(serving_shards(panel, champion_models(retailer.registry), retailer.settings.shards))
+def _shards(retailer: Retailer, panel: Panel) -> list[Shard]:
+    return serving_shards(panel, champion_manifests(retailer.registry), retailer.settings.shards)
 
 
 def _make(retailer: Retailer, panel: Panel, number: int) -> list[ServingInput]:
-    models = champion_models(retailer.registry)
-    shard = serving_shards(panel, models, retailer.settings.shards)[number]
-    return [make_inputs(panel, models[shard.tier], shard)]
+    shard = _shards(retailer, panel)[number]
+    return [make_inputs(panel, champion_models(retailer.registry, [shard.tier])[shard.tier], shard)]
 
 
 def _join(retailer: Retailer, warehouse: Warehouse, panel: Panel, parts: list[Any]) -> dg.Output[Any]:
@@ -64,7 +65,7 @@ INPUTS: Final = Sharded(
         "what-if in the API; and what its members expect of them.",
         "automation_condition": CARRIED,
     },
-    _count,
+    lambda retailer, panel: len(_shards(retailer, panel)),
     _make,
     _join,
     "inputs",

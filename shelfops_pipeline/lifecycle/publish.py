@@ -1,5 +1,6 @@
 """Publish a release: its model inputs, its forecasts, and last of all its name, from which readers start."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pyarrow as pa
 from sqlalchemy import Engine
 
 from shelfops_pipeline.contracts import columns as c
-from shelfops_pipeline.contracts.bundle import ChampionPointer
+from shelfops_pipeline.contracts.bundle import ChampionPointer, Manifest
 from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.contracts.messages import ReleaseMessage, releases_channel
 from shelfops_pipeline.data.panel import Panel
@@ -24,10 +25,16 @@ from shelfops_pipeline.store.tables import MODEL_VERSION, PAYLOAD
 _KEEP_RELEASES = 2
 
 
-def champion_models(registry: Registry) -> dict[Tier, ServedModel]:
-    """The serving versions, checksums verified. Raises PromotionError when nothing serves yet."""
-    tiers = {verify(registry.models / version).tier: version for version in serving(registry).versions}
-    return {tier: ServedModel.load_native(registry.models / version) for tier, version in tiers.items()}
+def champion_manifests(registry: Registry) -> dict[Tier, Manifest]:
+    """Of the serving versions, checksums verified. Raises PromotionError when nothing serves yet."""
+    manifests = [verify(registry.models / version) for version in serving(registry).versions]
+    return {manifest.tier: manifest for manifest in manifests}
+
+
+def champion_models(registry: Registry, tiers: Collection[Tier] = tuple(Tier)) -> dict[Tier, ServedModel]:
+    """The serving versions of these tiers. Raises as `champion_manifests` does."""
+    manifests = champion_manifests(registry)
+    return {t: ServedModel.load_native(registry.models / m.version) for t, m in manifests.items() if t in tiers}
 
 
 def publish_inputs(engine: Engine, registry: Registry, panel: Panel, inputs: list[ServingInput]) -> int:
