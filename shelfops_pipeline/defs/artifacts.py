@@ -14,7 +14,7 @@ import fsspec
 
 from shelfops_pipeline.settings import Settings
 
-_CURRENT: Final = "current"
+CURRENT: Final = "current"
 
 
 class ArtifactRoot:
@@ -67,6 +67,28 @@ class ArtifactRoot:
             return frozenset()
         return frozenset(str(name).rstrip("/").rpartition("/")[2] for name in self._fs.ls(at, detail=False))
 
+    def contents(self) -> tuple[list[str], list[str]]:
+        """Everything that is valid now: paths of single files, and of folders. Drafts are not."""
+        self._fs.invalidate_cache()
+        if not self._fs.exists(self._base):
+            return [], []
+        start = len(self._base.rstrip("/")) + 1
+        found = sorted(str(path)[start:] for path in self._fs.find(self._base))
+        found = [path for path in found if not any(part.startswith(".") for part in path.split("/"))]
+        folders = [path.removesuffix(f"/{CURRENT}") for path in found if path.endswith(f"/{CURRENT}")]
+        inside = tuple(f"{folder}/" for folder in folders)
+        return [path for path in found if not path.startswith(inside)], folders
+
+    def version_of(self, folder: str) -> str:
+        """The name of a folder's present version, under which its files are. Raises FileNotFoundError."""
+        with self.open(f"{folder}/{CURRENT}") as stream:
+            return stream.read().decode()
+
+    def keep_folder(self, path: str) -> None:
+        """Make the directory of a folder's present version where files alone do not: one that holds none."""
+        if self.is_local:
+            Path(f"{self._at(path)}/{self.version_of(path)}").mkdir(exist_ok=True)
+
     @contextmanager
     def replace_folder(self, path: str) -> Iterator[Path]:
         """An empty local directory to fill; when the block ends well, its files become the folder."""
@@ -80,8 +102,8 @@ class ArtifactRoot:
                 yield Path(draft)
                 for file in sorted(Path(draft).iterdir()):
                     self._fs.put_file(str(file), f"{target}/{file.name}")
-        self.write(f"{path}/{_CURRENT}", lambda stream: stream.write(version.encode()))
-        for old in self.names(path) - {version, _CURRENT}:
+        self.write(f"{path}/{CURRENT}", lambda stream: stream.write(version.encode()))
+        for old in self.names(path) - {version, CURRENT}:
             if not old.startswith("."):
                 self._fs.rm(f"{self._at(path)}/{old}", recursive=True)
 
@@ -90,8 +112,7 @@ class ArtifactRoot:
 
         Raises FileNotFoundError where nothing was ever written.
         """
-        with self.open(f"{path}/{_CURRENT}") as stream:
-            version = stream.read().decode()
+        version = self.version_of(path)
         source = f"{self._at(path)}/{version}"
         return Path(source) if self.is_local else self._fetched(source, self._cache / path, version)
 

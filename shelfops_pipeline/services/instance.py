@@ -96,8 +96,19 @@ def fail_dead_runs(instance: "DagsterInstance", *, launcher_gone: bool) -> list[
         else:
             instance.report_run_failed(run, "Its process is gone: it was killed, or the machine went down.")
         dead.append(run.run_id)
-    _free_slots(instance)
+    free_slots(instance)
     return dead
+
+
+def fail_unfinished_runs(instance: "DagsterInstance", reason: str) -> None:
+    """Mark every run failed that was under way, whatever lives: for a storage that came from elsewhere."""
+    from dagster import DagsterRunStatus, RunsFilter
+
+    status = DagsterRunStatus
+    begun = [status.NOT_STARTED, status.STARTING, status.STARTED, status.CANCELING]
+    for run in instance.get_runs(RunsFilter(statuses=begun)):
+        instance.report_run_failed(run, reason)
+    free_slots(instance)
 
 
 def make_pool(instance: "DagsterInstance", name: str) -> None:
@@ -107,7 +118,7 @@ def make_pool(instance: "DagsterInstance", name: str) -> None:
         storage.initialize_concurrency_limit_to_default(name)
 
 
-def _free_slots(instance: "DagsterInstance") -> None:
+def free_slots(instance: "DagsterInstance") -> None:
     """Slots of finished runs are free; a kill between finishing and freeing leaves them taken."""
     storage = instance.event_log_storage
     if not storage.supports_global_concurrency_limits:
@@ -145,6 +156,38 @@ def _dagster_url(settings: Settings, url: str) -> str:
         return url_string(given.set(drivername=DAGSTER_DRIVER))
     ensure_database(url, "dagster")
     return for_database(url, "dagster", DAGSTER_DRIVER)
+
+
+def present_dagster_url(settings: Settings, url: str) -> str | None:
+    """Where Dagster's storage is, for SQLAlchemy, if it has been used; nothing is made. `url`: the warehouse's."""
+    given = settings.dagster_database_url
+    if given is None:
+        engine = open_engine(url)
+        try:
+            with engine.connect() as connection:
+                beside = text("SELECT 1 FROM pg_database WHERE datname = 'dagster'")
+                if connection.scalar(beside) is None:
+                    return None
+        finally:
+            engine.dispose()
+    found = for_database(url, "dagster") if given is None else url_string(warehouse_url(given.get_secret_value()))
+    engine = open_engine(found)
+    try:
+        with engine.connect() as connection:
+            return found if connection.scalar(text("SELECT to_regclass('runs') IS NOT NULL")) else None
+    finally:
+        engine.dispose()
+
+
+def dagster_tables() -> list[str]:
+    """The tables of Dagster's storage, parents before their children; what its daemons say every moment is left out."""
+    from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
+    from dagster._core.storage.runs.schema import RunStorageSqlMetadata
+    from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
+
+    parts = (RunStorageSqlMetadata, SqlEventLogStorageMetadata, ScheduleStorageSqlMetadata)
+    names = dict.fromkeys(table.name for part in parts for table in part.sorted_tables)
+    return [name for name in names if name != "daemon_heartbeats"]
 
 
 def ensure_database(url: str, name: str) -> None:

@@ -8,10 +8,12 @@ from sqlalchemy import Engine
 
 from shelfops_pipeline.data.mapping import load_mapping
 from shelfops_pipeline.data.sources import is_mapping
+from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.lifecycle.registry import Registry, system_user
+from shelfops_pipeline.services.console import console
 from shelfops_pipeline.settings import Settings
-from shelfops_pipeline.store.engine import open_engine
-from shelfops_pipeline.store.migrate import migrate
+from shelfops_pipeline.store.engine import describe, open_engine, warehouse_url
+from shelfops_pipeline.store.migrate import downgrade, migrate, revision_of, revisions
 from shelfops_pipeline.store.warehouse import open_warehouse
 
 
@@ -26,6 +28,26 @@ def warehouse_engine(settings: Settings) -> Iterator[Engine]:
             yield engine
         finally:
             engine.dispose()
+
+
+def run_migrate(settings: Settings, to: str | None) -> None:
+    """`shelfops migrate`: to the newest revision, or up or down to another one."""
+    url = None if settings.database_url is None else settings.database_url.get_secret_value()
+    if url is None and not settings.root.is_dir():
+        raise ShelfOpsError(f"nothing to migrate: there is no {settings.root}; set SHELFOPS_HOME, or --dataset")
+    known = revisions()
+    if to is not None and to not in known:
+        raise ShelfOpsError(f"--to {to}: no such revision; known are {', '.join(reversed(known))}")
+    with open_warehouse(url, settings.root) as opened:
+        engine = open_engine(opened, application="shelfops migrate")
+        try:
+            before, wanted = revision_of(engine), to or known[0]
+            if before is not None and before not in known:
+                raise ShelfOpsError(f"the tables are of {before}, a later release: go back with that release")
+            (downgrade if before is not None and before > wanted else migrate)(engine, wanted)
+        finally:
+            engine.dispose()
+    console.print(f"{describe(warehouse_url(opened))}: {before or 'no tables'} → {wanted}", highlight=False)
 
 
 def retailer(settings: Settings) -> str:

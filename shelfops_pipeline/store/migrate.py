@@ -44,7 +44,12 @@ def grant_api(engine: Engine) -> None:
 
 def newest_revision() -> str:
     """The revision that this package's tables are of: its last script's. Needs no Alembic."""
-    return max(path.name[1:5] for path in (SCRIPTS / "versions").glob("r[0-9]*.py"))
+    return revisions()[0]
+
+
+def revisions() -> list[str]:
+    """Every revision that this package knows, the newest first. Needs no Alembic."""
+    return sorted((path.name[1:5] for path in (SCRIPTS / "versions").glob("r[0-9]*.py")), reverse=True)
 
 
 def revision_of(engine: Engine) -> str | None:

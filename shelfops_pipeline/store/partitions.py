@@ -14,11 +14,13 @@ from typing import Final
 from sqlalchemy import Connection, Engine, Table, text
 from sqlalchemy.exc import OperationalError
 
+from shelfops_pipeline.contracts.columns import DATE
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.store.engine import lock_key
-from shelfops_pipeline.store.tables import inventory, transactions
+from shelfops_pipeline.store.tables import PERIOD, inventory, transactions
 
 BY_TIME: Final = (transactions, inventory)
+_TIME: Final = {transactions.name: PERIOD, inventory.name: DATE}
 _LOCK_TIMEOUT: Final = "10s"
 _SUMMARISE: Final = """
     SELECT brin_summarize_new_values(i.indexrelid)
@@ -65,6 +67,15 @@ def months(connection: Connection, table: Table) -> dict[date, str]:
     pattern = re.compile(rf"(?:.*\.)?{table.name}_(\d{{4}})_(\d\d)")
     parts = {name: match for name in found if (match := pattern.fullmatch(name))}
     return {date(int(match[1]), int(match[2]), 1): name for name, match in parts.items()}
+
+
+def months_in_use(connection: Connection, table: Table) -> list[date]:
+    """First days of the months that `table` has, or may have, rows in."""
+    if is_native(connection, table):
+        return sorted(months(connection, table))
+    column = _TIME[table.name]
+    query = f"SELECT DISTINCT CAST(date_trunc('month', {column}) AS date) FROM {table.name} ORDER BY 1"  # noqa: S608
+    return list(connection.scalars(text(query)))
 
 
 def settle(engine: Engine, table: Table, days: Sequence[date]) -> None:

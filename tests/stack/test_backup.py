@@ -1,0 +1,262 @@
+"""`shelfops backup` and `restore`, on a real warehouse, a real Dagster storage and versions of stand-in files."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from sqlalchemy import insert, select
+
+from shelfops_pipeline import cli
+from shelfops_pipeline.contracts.columns import Tier
+from shelfops_pipeline.defs.artifacts import artifact_root
+from shelfops_pipeline.lifecycle.registry import Registry
+from shelfops_pipeline.services.backup_store import MANIFEST, BackupManifest
+from shelfops_pipeline.services.console import console
+from shelfops_pipeline.services.instance import dagster_instance
+from shelfops_pipeline.settings import Settings
+from shelfops_pipeline.store.dump import count_rows
+from shelfops_pipeline.store.engine import open_engine
+from shelfops_pipeline.store.migrate import migrate
+from shelfops_pipeline.store.partitions import ensure_partitions
+from shelfops_pipeline.store.schema import metadata
+from shelfops_pipeline.store.tables import stores, transactions
+from tests.conftest import make_databases
+from tests.domain.lifecycle.conftest import write_stand_in
+from tests.stack.test_instance import started_run
+
+DAYS = (date(2025, 1, 31), date(2025, 2, 1))
+
+
+@dataclass
+class Shop:
+    """A deployment that has been in use, and an empty one beside it."""
+
+    settings: Settings
+    fresh: Settings
+    backup: Path
+    run_id: str
+    call: Callable[..., tuple[int, str, str]]
+
+    def shelfops(self, command: str, path: Path, settings: Settings, **changes: str) -> tuple[int, str, str]:
+        return self.call(command, path, settings, **changes)
+
+
+@pytest.fixture
+def shop(
+    postgres_server: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Shop:
+    monkeypatch.setattr(console, "width", 300)
+
+    def call(command: str, path: Path, settings: Settings, **changes: str) -> tuple[int, str, str]:
+        values = {"HOME": str(settings.root), "DATASET": "", "DATA": "", "ARTIFACTS": ""}
+        values["DATABASE_URL"] = settings.database_url.get_secret_value()  # type: ignore[union-attr]
+        values["DAGSTER_DATABASE_URL"] = settings.dagster_database_url.get_secret_value()  # type: ignore[union-attr]
+        for name, value in (values | changes).items():
+            monkeypatch.setenv(f"SHELFOPS_{name}", value)
+        monkeypatch.setattr(sys, "argv", ["shelfops", command, str(path), "--dataset", "shop"])
+        code: int | str | None = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code
+        out, err = capfd.readouterr()
+        return int(code or 0), out, err
+
+    old, new = (
+        Settings(dataset="shop", home=tmp_path / name, **make_databases(postgres_server, f"{tmp_path.name}_{name}"))
+        for name in ("old", "new")
+    )
+    return Shop(old, new, tmp_path / "backup", _use(old), call)
+
+
+def _use(settings: Settings) -> str:
+    """Rows, runs, versions, reports and artifacts; returns the id of a run that is under way."""
+    url = settings.database_url.get_secret_value()  # type: ignore[union-attr]
+    engine = open_engine(url)
+    migrate(engine)
+    ensure_partitions(engine, transactions, DAYS)
+    line = {"dataset": "shop", "ts": datetime(2025, 1, 31), "store_id": "s", "item_id": "i", "quantity": 0.1 + 0.2}
+    with engine.begin() as connection:
+        connection.execute(insert(transactions), [line | {"period": day} for day in DAYS])
+        connection.execute(insert(stores), {"dataset": "shop", "store_id": "s", "attributes": {"city": "Graz"}})
+    engine.dispose()
+    registry = Registry(settings.models)
+    for version in ("v1", "v2"):
+        registry.register(write_stand_in(settings.models, version, Tier.PRODUCTION), 2.0, "trained")
+    registry.promote("v1", "first")
+    (settings.models / "v3").mkdir()
+    (settings.models / "v3" / "xgboost.ubj").write_text("half a version that is being written")
+    (settings.reports / "runs" / "v1").mkdir(parents=True)
+    (settings.reports / "runs" / "v1" / "index.html").write_text("<p>v1")
+    root = artifact_root(settings)
+    root.write("raw/2025-01-31.parquet", lambda stream: stream.write(b"rows"))
+    for content in ("old", "new"):
+        with root.replace_folder("panel") as folder:
+            (folder / "demand.npy").write_text(content)
+    with root.replace_folder("model_of_no_tier"):
+        pass
+    with dagster_instance(settings, url) as instance:
+        return started_run(instance, None)
+
+
+def _content(settings: Settings) -> dict[str, list[Any]]:
+    engine = open_engine(settings.database_url.get_secret_value())  # type: ignore[union-attr]
+    with engine.connect() as connection:
+        rows = {table.name: list(connection.execute(select(table)).all()) for table in metadata.sorted_tables}
+    engine.dispose()
+    return {name: sorted(found, key=repr) for name, found in rows.items()}
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / MANIFEST).read_text()))
+
+
+def test_all_comes_back_and_what_was_being_written_is_absent(shop: Shop) -> None:
+    code, out, err = shop.shelfops("backup", shop.backup, shop.settings)
+    assert code == 0, err
+    assert "champion: v1" in out
+    code, out, err = shop.shelfops("restore", shop.backup, shop.fresh)
+    assert code == 0, err
+    assert "3 rows in" in out
+    assert "champion: v1" in out
+    assert _content(shop.fresh) == _content(shop.settings)
+    for name in ("v1", "v2", "registry.json", "champion.json"):
+        old, new = shop.settings.models / name, shop.fresh.models / name
+        assert (_files(new) == _files(old)) if old.is_dir() else (new.read_bytes() == old.read_bytes())
+    assert {path.name for path in shop.fresh.models.glob("v*")} == {"v1", "v2"}
+    assert _files(shop.fresh.reports) == {"runs/v1/index.html": b"<p>v1"}
+    root = artifact_root(shop.fresh)
+    assert (root.folder("panel") / "demand.npy").read_text() == "new"
+    assert list(root.folder("model_of_no_tier").iterdir()) == []
+    assert root.open("raw/2025-01-31.parquet").read() == b"rows"
+    with dagster_instance(shop.fresh, shop.fresh.database_url.get_secret_value()) as instance:  # type: ignore[union-attr]
+        run = instance.get_run_by_id(shop.run_id)
+    assert run is not None
+    assert run.status is dg.DagsterRunStatus.FAILURE, "nothing can be under way in what was restored"
+    assert shop.shelfops("restore", shop.backup, shop.fresh)[0] == 1, "a second time it is not empty"
+
+
+def test_without_artifacts_it_says_how_to_make_them(shop: Shop) -> None:
+    manifest = _backed_up(shop, "--no-artifacts")
+    assert not manifest.artifacts
+    assert not any(path.startswith("artifacts/") for path in manifest.files)
+    code, out, _ = shop.shelfops("restore", shop.backup, shop.fresh)
+    assert code == 0
+    assert "shelfops ingest --full" in out
+
+
+def _backed_up(shop: Shop, *flags: str) -> BackupManifest:
+    from shelfops_pipeline.services.backup import run_backup
+
+    return run_backup(shop.settings, str(shop.backup), artifacts="--no-artifacts" not in flags)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda shop: (shop.backup / MANIFEST).unlink(), "no complete backup"),
+        (lambda shop: (shop.backup / MANIFEST).write_text("{"), "damaged, or of a newer release"),
+        (lambda shop: (shop.backup / "home/models/v1/xgboost.onnx").write_text("x"), "home/models/v1/xgboost.onnx"),
+        (lambda shop: (shop.backup / "warehouse/stores.gz").unlink(), "warehouse/stores.gz in"),
+        (lambda shop: _edit(shop.backup, warehouse={"revision": "9999", "tables": {}}), "this release does not know"),
+        (lambda shop: _edit(shop.backup, dataset="rossmann"), "add --dataset rossmann"),
+        (lambda shop: _occupy(shop.fresh), "models is not empty"),
+    ],
+)
+def test_what_cannot_be_restored_is_one_line_and_nothing_is_touched(
+    shop: Shop, damage: Callable[[Shop], object], says: str
+) -> None:
+    _backed_up(shop)
+    damage(shop)
+    before = _files(shop.fresh.root) if shop.fresh.root.exists() else {}
+    code, _, err = shop.shelfops("restore", shop.backup, shop.fresh)
+    assert code == 1
+    (line,) = (line for line in err.splitlines() if line.startswith("shelfops: "))
+    assert says in line
+    assert (_files(shop.fresh.root) if shop.fresh.root.exists() else {}) == before
+
+
+def _edit(folder: Path, **changes: Any) -> None:
+    (folder / MANIFEST).write_text(json.dumps(_manifest(folder) | changes))
+
+
+def _occupy(settings: Settings) -> None:
+    settings.models.mkdir(parents=True)
+    (settings.models / "notes.txt").write_text("mine")
+
+
+def test_a_database_in_use_is_never_written_over(shop: Shop) -> None:
+    _backed_up(shop)
+    before = _content(shop.settings)
+    mixed = Settings(
+        dataset="shop",
+        home=shop.fresh.root,
+        database_url=shop.settings.database_url,
+        dagster_database_url=shop.fresh.dagster_database_url,
+    )
+    code, _, err = shop.shelfops("restore", shop.backup, mixed)
+    assert (code, "is not empty" in err) == (1, True)
+    assert _content(shop.settings) == before
+    assert not shop.fresh.models.exists()
+
+
+def test_a_restore_that_fails_half_way_leaves_nothing_and_can_be_repeated(shop: Shop) -> None:
+    _backed_up(shop)
+    whole = (shop.backup / MANIFEST).read_text()
+    storage = _manifest(shop.backup)["dagster"]
+    _edit(shop.backup, dagster=storage | {"revision": "of a newer Dagster"})
+    code, _, err = shop.shelfops("restore", shop.backup, shop.fresh)
+    assert (code, "of a newer Dagster" in err) == (1, True)
+    assert not shop.fresh.models.exists()
+    engine = open_engine(shop.fresh.database_url.get_secret_value())  # type: ignore[union-attr]
+    with engine.connect() as connection:
+        assert count_rows(connection, "stores") == 0
+    engine.dispose()
+    (shop.backup / MANIFEST).write_text(whole)
+    assert shop.shelfops("restore", shop.backup, shop.fresh)[0] == 0
+    assert _content(shop.fresh) == _content(shop.settings)
+
+
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [(lambda shop: shop.settings.root / "backup", "outside of it"), (lambda shop: shop.settings.models, "outside")],
+)
+def test_a_backup_goes_elsewhere(shop: Shop, place: Callable[[Shop], Path], says: str) -> None:
+    code, _, err = shop.shelfops("backup", place(shop), shop.settings)
+    assert (code, says in err) == (1, True)
+
+
+def test_a_backup_is_never_written_over_another(shop: Shop) -> None:
+    _backed_up(shop)
+    before = _files(shop.backup)
+    code, _, err = shop.shelfops("backup", shop.backup, shop.settings)
+    assert (code, "is not empty" in err) == (1, True)
+    assert _files(shop.backup) == before
+
+
+def test_a_damaged_version_is_told(shop: Shop, capfd: pytest.CaptureFixture[str]) -> None:
+    (shop.settings.models / "v2" / "lstm.onnx").write_text("x")
+    _backed_up(shop)
+    assert "v2 is damaged, and so it is in the backup" in capfd.readouterr().out
+    code, _, err = shop.shelfops("restore", shop.backup, shop.fresh)
+    assert (code, "everything was restored, but v2" in err) == (1, True)
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_help_gives_an_example(
+    command: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["shelfops", command, "--help"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert f"shelfops {command} /backups" in " ".join(capfd.readouterr().out.split())
