@@ -16,12 +16,20 @@ def _is_wanted(record: logging.LogRecord) -> bool:
 
 
 @contextmanager
-def json_logs(level: str) -> Iterator[None]:
+def json_logs(level: str, retailer: str) -> Iterator[None]:
     """Log as JSON to standard error within the block, then put the handlers back that were there.
+
+    Every line says whose service it is, under `dataset`, as the pipeline's lines do.
 
     Tracebacks are plain text without local variables, which could hold a secret.
     """
+
+    def name_retailer(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event.setdefault("dataset", retailer)
+        return event
+
     shared: list[structlog.typing.Processor] = [
+        name_retailer,
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,

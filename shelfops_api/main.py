@@ -75,7 +75,7 @@ log = structlog.get_logger(__name__)
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
-    with json_logs(services.settings.api_log_level):
+    with json_logs(services.settings.api_log_level, services.settings.retailer):
         await asyncio.to_thread(services.champion.refresh)
         log.info("started", mode=services.settings.api_mode, open_without_credentials_to=services.auth.open_to)
         async with running(background_work(services), services.metrics):

@@ -5,6 +5,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from shelfops_api.pipeline_metrics import PipelineMetrics
+
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics", "generate_latest"]
 
 UNMATCHED: Final = "unmatched"
@@ -40,6 +42,7 @@ class Metrics:
             ("work",),
             registry=own,
         )
+        self.pipeline: Final = PipelineMetrics(own)
         self.up: Final = Gauge("shelfops_up", "1 if it answers", ("service",), registry=own)
 
     def answered(self, route: str, method: str, status: int, seconds: float | None) -> None:

@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     history_days: int | None = Field(
         365,
         ge=1,
-        description="Age at which resolved stock alerts and settled purchase orders are deleted; unset: never",
+        description="Age at which resolved alerts, settled orders and records of runs are deleted; unset: never",
     )
     redis_url: SecretStr | None = Field(None, description="Redis for cache and pub/sub; unset: none")
     celery_broker_url: SecretStr | None = Field(

@@ -48,6 +48,7 @@ def metrics(metrics: MetricsDep, services: ServicesDep) -> Response:
     if snapshot is not None:
         cold = snapshot.pointer.cold_start
         metrics.champion.labels(snapshot.release, snapshot.pointer.version, cold.version if cold else "").set(1)
+    metrics.pipeline.measure(services.warehouse, services.settings.retailer, snapshot)
     published = _published(services)
     metrics.published.set(math.nan if published is None else time.time() - published)
     if services.settings.redis_url is not None:

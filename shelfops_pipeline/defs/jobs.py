@@ -9,6 +9,7 @@ from shelfops_pipeline.defs.resources import Retailer, Warehouse
 from shelfops_pipeline.store.alert_sync import prune_alerts
 from shelfops_pipeline.store.partitions import maintain
 from shelfops_pipeline.store.propose import prune_orders
+from shelfops_pipeline.store.runs import prune_runs
 
 INGESTED: Final = dg.AssetSelection.groups("ingestion", "warehouse")
 PANEL: Final = dg.AssetSelection.assets("training_data", "panel")
@@ -64,7 +65,7 @@ def maintain_warehouse(context: dg.OpExecutionContext, retailer: Retailer, wareh
     context.log.info(f"dropped {len(dropped)} partitions" + (f": {', '.join(dropped)}" if dropped else ""))
 
 
-@dg.op(description="Resolved stock alerts and settled purchase orders are deleted when they are old enough.")
+@dg.op(description="Resolved stock alerts, settled purchase orders and records of runs go when they are old enough.")
 def prune_history(context: dg.OpExecutionContext, retailer: Retailer, warehouse: Warehouse) -> None:
     """By SHELFOPS_HISTORY_DAYS; before anything serves there is no history."""
     days, pointer = retailer.settings.history_days, retailer.registry.champion()
@@ -72,8 +73,10 @@ def prune_history(context: dg.OpExecutionContext, retailer: Retailer, warehouse:
         return
     before = datetime.now(UTC) - timedelta(days=days)
     with warehouse.engine() as engine:
-        alerts, orders = (prune(engine, pointer.dataset, before) for prune in (prune_alerts, prune_orders))
-    context.log.info(f"deleted {alerts} stock alerts and {orders} purchase orders of before {before:%Y-%m-%d}")
+        prunes = (prune_alerts, prune_orders, prune_runs)
+        alerts, orders, runs = (prune(engine, pointer.dataset, before) for prune in prunes)
+    of = f"{alerts} stock alerts, {orders} purchase orders and {runs} records of runs"
+    context.log.info(f"deleted {of} of before {before:%Y-%m-%d}")
 
 
 @dg.job(name="maintenance", description="Compression and retention in the warehouse.")

@@ -5,11 +5,13 @@
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from shelfops_pipeline.errors import DataError, ShelfOpsError
 from shelfops_pipeline.services.instance import dagster_instance, fail_dead_runs, is_embedded, warehouse
@@ -75,23 +77,33 @@ class Pipeline:
         return self._execute(self.definitions.resolve_job_def(name), report, tags)
 
     def _execute(self, job: Any, report: Report, tags: dict[str, str]) -> "ExecuteInProcessResult":
-        run_id = str(uuid.uuid4())
+        run_id, began = str(uuid.uuid4()), datetime.now(UTC)
         with _watched(self.instance, run_id, report):
             result: ExecuteInProcessResult = job.execute_in_process(
                 instance=self.instance, run_id=run_id, tags=tags, run_config=_QUIET, raise_on_error=False
             )
         if not result.success:
+            with suppress(ShelfOpsError, SQLAlchemyError):  # a warehouse that is away may be why it failed
+                self._note(job.name, run_id, began, success=False)
             raise RunFailedError(_cause(result))
-        self._resolve_alerts(job.name, run_id)
+        self._note(job.name, run_id, began, success=True)
         return result
 
-    def _resolve_alerts(self, job: str, run_id: str) -> None:
-        """What the sensor `run_recoveries` does for runs of the daemon; it does not see those of a command."""
+    def _note(self, job: str, run_id: str, began: datetime, *, success: bool) -> None:
+        """What the daemon's sensors do for its runs; they do not see those of a command. Who typed a command that
+        failed has read why: it is no alert."""
+        from shelfops_pipeline.contracts.trigger import Trigger
         from shelfops_pipeline.data.sources import current_source
+        from shelfops_pipeline.store.operational_tables import RunStatus
         from shelfops_pipeline.store.operations import resolve_alerts
+        from shelfops_pipeline.store.runs import EndedRun, note_run
 
+        dataset, now = current_source(self.settings).name, datetime.now(UTC)
+        status = RunStatus.SUCCEEDED if success else RunStatus.FAILED
         with self.engine() as engine:
-            resolve_alerts(engine, current_source(self.settings).name, job, run_id=run_id, at=datetime.now(UTC))
+            note_run(engine, dataset, EndedRun(run_id, job, status, Trigger.MANUAL, began, now))
+            if success:
+                resolve_alerts(engine, dataset, job, run_id=run_id, at=now)
 
 
 @contextmanager

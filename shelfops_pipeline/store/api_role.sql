@@ -2,7 +2,8 @@
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM shelfops_api;
 GRANT USAGE ON SCHEMA public TO shelfops_api;
 GRANT SELECT ON releases, demand_forecasts, forecast_explanations, forecast_totals, online_features, operational_alerts,
-    stock_alerts, reorder_plan, purchase_orders, purchase_order_lines, shelfops_schema_version TO shelfops_api;
+    pipeline_runs, stock_alerts, reorder_plan, purchase_orders, purchase_order_lines, shelfops_schema_version
+    TO shelfops_api;
 GRANT SELECT (dataset, period, store_id, item_id, quantity, unit_price) ON transactions TO shelfops_api;
 GRANT SELECT, UPDATE (last_used_at) ON api_keys TO shelfops_api;
 GRANT SELECT, INSERT ON retrain_requests, purchase_order_events, item_flag_events TO shelfops_api;

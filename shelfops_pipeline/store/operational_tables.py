@@ -32,6 +32,13 @@ class RequestStatus(StrEnum):
     FAILED = "failed"
 
 
+class RunStatus(StrEnum):
+    """How a run ended. One that somebody stopped is not kept."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
 def _id(name: str) -> "Column[str]":
     return Column(name, Text(collation="C"), nullable=False)
 
@@ -83,6 +90,20 @@ operational_alerts = Table(
         unique=True,
         postgresql_where=text("resolved_at IS NULL"),
     ),
+)
+
+pipeline_runs = Table(
+    "pipeline_runs",
+    metadata,
+    _id("run_id"),
+    _id(DATASET),
+    _id("job"),
+    Column("status", String(16), nullable=False),
+    Column("trigger", Text, nullable=False),
+    _moment("started_at", known=True),
+    _moment("ended_at", known=True),
+    PrimaryKeyConstraint("run_id"),
+    Index("ix_pipeline_runs_latest", DATASET, "job", "status", "ended_at"),
 )
 
 api_keys = Table(

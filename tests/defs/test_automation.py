@@ -25,6 +25,7 @@ from shelfops_pipeline.store.ingested import watermark
 from shelfops_pipeline.store.operations import operational_alerts_of
 from shelfops_pipeline.store.reads import latest_release
 from shelfops_pipeline.store.requests import add_request, retrain_request
+from shelfops_pipeline.store.runs import pipeline_state
 from shelfops_pipeline.store.writes import publish_release
 from tests.conftest import make_databases
 
@@ -241,6 +242,9 @@ def test_a_failure_becomes_an_alert_until_the_job_succeeds(shop: Shop) -> None:
     for name in watching:
         shop.tick(name)
     [alert] = operational_alerts_of(shop.engine, "simulated")
+    told = {run.status: run for run in pipeline_state(shop.engine, "simulated").latest if run.job == "publish"}
+    assert told["failed"].run_id == failed[-1].run_id
+    assert told["failed"].started_at <= told["failed"].ended_at
     assert (alert.job, alert.cause, alert.occurrences) == ("publish", "online_features: BundleError", 2)
     assert "calibration.json" in alert.message
     assert alert.run_id == failed[-1].run_id
@@ -252,6 +256,8 @@ def test_a_failure_becomes_an_alert_until_the_job_succeeds(shop: Shop) -> None:
     assert operational_alerts_of(shop.engine, "simulated") == []
     [resolved] = operational_alerts_of(shop.engine, "simulated", resolved=True)
     assert resolved.resolved_by == repaired.run_id
+    told = {run.status: run for run in pipeline_state(shop.engine, "simulated").latest if run.job == "publish"}
+    assert told["succeeded"].run_id == repaired.run_id
 
 
 def test_demand_that_shifts_is_found_and_asks_for_a_training(shop: Shop) -> None:

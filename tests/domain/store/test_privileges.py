@@ -24,6 +24,7 @@ from shelfops_pipeline.store.propose import propose_orders
 from shelfops_pipeline.store.reorder import read_plan
 from shelfops_pipeline.store.replenishment_records import Alert
 from shelfops_pipeline.store.requests import add_request, retrain_request
+from shelfops_pipeline.store.runs import pipeline_state
 from shelfops_pipeline.store.sales import series_sales
 from shelfops_pipeline.store.totals import read_totals
 from shelfops_pipeline.store.transactions import replace_periods
@@ -66,6 +67,7 @@ def test_the_role_of_the_api_reads_what_is_published(reader: Engine) -> None:
     assert series_sales(reader, SHOP, "s1", "milk", date(2025, 1, 1), date(2025, 2, 1)) == []
     assert operational_alerts_of(reader, SHOP) == []
     assert revision_of(reader) == newest_revision()
+    assert pipeline_state(reader, SHOP).latest == ()
 
 
 def test_it_asks_for_a_retraining_once(reader: Engine) -> None:
@@ -119,6 +121,7 @@ def test_it_writes_down_what_people_decide(reader: Engine, warehouse: Engine) ->
         "DELETE FROM item_flag_events",
         "UPDATE retrain_requests SET status = 'succeeded'",
         "DELETE FROM operational_alerts",
+        "DELETE FROM pipeline_runs",
         "DROP TABLE demand_forecasts",
         "CREATE TABLE mine (x int)",
         "SELECT * FROM transactions",
