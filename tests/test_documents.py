@@ -30,7 +30,10 @@ RUN_IN: Final[dict[str, tuple[str, ...]]] = {
     "orders": ("stack/test_orders.py",),
     "flags": ("stack/test_orders.py",),
     "simulate-policy": ("stack/test_simulate_policy.py",),
-    "doctor": ("stack/test_cli.py",),
+    "backup": ("stack/test_backup.py",),
+    "restore": ("stack/test_backup.py",),
+    "migrate": ("stack/test_doctor.py",),
+    "doctor": ("stack/test_cli.py", "stack/test_doctor.py"),
     "bench": ("test_benchmarks.py",),
 }
 """Files of tests/ that run a command, in `make test` or `make soak`."""

@@ -11,6 +11,7 @@ from shelfops_pipeline.cli.bench import bench
 from shelfops_pipeline.cli.flags import flags
 from shelfops_pipeline.cli.keys import keys
 from shelfops_pipeline.cli.models import models
+from shelfops_pipeline.cli.operations import backup, doctor, migrate, restore
 from shelfops_pipeline.cli.options import AsOf, Data, Dataset, Horizon, Seed, TierOption, configure
 from shelfops_pipeline.cli.orders import orders
 from shelfops_pipeline.cli.policy import simulate_policy
@@ -31,6 +32,10 @@ app.add_typer(orders, name="orders")
 app.add_typer(flags, name="flags")
 app.add_typer(keys, name="keys")
 app.add_typer(bench, name="bench")
+app.command(epilog="Example: shelfops backup /backups/2026-03-01 --dataset rossmann")(backup)
+app.command(epilog="Example: SHELFOPS_HOME=/srv/new shelfops restore /backups/2026-03-01 --dataset rossmann")(restore)
+app.command(epilog="Examples: shelfops migrate    ·    shelfops migrate --to 0008")(migrate)
+app.command(epilog="Examples: shelfops doctor    ·    shelfops doctor --json")(doctor)
 app.command("simulate-policy", epilog="Example: shelfops simulate-policy --seeds 3 --out policy.json")(simulate_policy)
 
 _DEMO_EFFORT = 0.3  # of the default training size: a first look should not take long
@@ -182,14 +187,6 @@ def tune(
     from shelfops_pipeline.services.tune import TuneRequest, run_tune
 
     run_tune(settings, TuneRequest(minutes, trials, which, fresh, None if as_of is None else as_of.date()))
-
-
-@app.command()
-def doctor(dataset: Dataset = "simulated") -> None:
-    """What is reachable, what is missing, and how to get it."""
-    from shelfops_pipeline.services.commands import show_doctor
-
-    show_doctor(configure(dataset, None))
 
 
 def main() -> None:

@@ -1,10 +1,13 @@
 """What the commands do, behind `cli`."""
 
+import json
 import sys
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from shelfops_pipeline.contracts.columns import Status
@@ -13,6 +16,9 @@ from shelfops_pipeline.services.console import console, metrics_view, step_progr
 from shelfops_pipeline.services.ingest import sync
 from shelfops_pipeline.services.pipeline import open_pipeline, require_directory
 from shelfops_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from shelfops_pipeline.services.doctor_stack import Check
 
 
 def run_train(settings: Settings) -> None:
@@ -75,22 +81,29 @@ def run_forecast(settings: Settings, out: Path, as_of: date | None) -> None:
     console.print(f"{out}: {table.num_rows:,} rows, {panel.n_series:,} series × {settings.horizon} periods")
 
 
-def show_doctor(settings: Settings) -> None:
+def show_doctor(settings: Settings, as_json: bool = False) -> None:
     """`shelfops doctor`: exits 1 when something that is needed is missing."""
     from shelfops_pipeline.services.doctor import checks
 
-    table = Table()
-    for name in ("", "what", "found", "what to do"):
-        table.add_column(name)
     found = checks(settings)
-    for check in found:
-        table.add_row(
-            "[green]✓" if check.ok else "[yellow]–", check.name, check.detail, "" if check.ok else check.remedy
-        )
-    console.print(table)
+    if as_json:
+        told = {"checks": [asdict(check) for check in found]}
+        sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    else:
+        console.print(_doctor_view(found))
     missing = [check.name for check in found if check.required and not check.ok]
     if missing:
         raise ShelfOpsError(f"needed, but missing: {', '.join(missing)}")
+
+
+def _doctor_view(found: "list[Check]") -> Table:
+    table = Table()
+    for name in ("", "what", "found", "what to do"):
+        table.add_column(name)
+    for check in found:
+        mark = "[green]✓" if check.ok else "[red]✗" if check.required else "[yellow]–"
+        table.add_row(mark, check.name, escape(check.detail), "" if check.ok else escape(check.remedy))
+    return table
 
 
 def run_benchmark(name: str, arguments: list[str]) -> None:

@@ -1,19 +1,22 @@
-"""What is reachable, what is missing, and how to get it. Every check looks; none changes or starts anything."""
+"""What is reachable, what is missing, and how to get it. Every check looks; none changes or starts anything.
+
+But one: a place for artifacts that is no directory is tried with a small object, which is deleted again.
+"""
 
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Final
 
 from pydantic import SecretStr, ValidationError
 
 from shelfops_pipeline.contracts.bundle import ChampionPointer
-from shelfops_pipeline.errors import ShelfOpsError
+from shelfops_pipeline.errors import BundleError, PromotionError, ShelfOpsError
+from shelfops_pipeline.lifecycle.registry import Registry
+from shelfops_pipeline.services.doctor_stack import Check, artifacts, database_checks, existing_part, workers
 from shelfops_pipeline.services.stack import redis_binary
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.embedded import is_running
@@ -33,17 +36,6 @@ _EXTRAS: Final = {
 }
 
 
-@dataclass(frozen=True)
-class Check:
-    """One finding. `remedy` says what to do when not `ok`; something not `required` only limits what is offered."""
-
-    name: str
-    ok: bool
-    detail: str
-    remedy: str = ""
-    required: bool = True
-
-
 def checks(settings: Settings) -> list[Check]:
     """All findings, in the order in which a person would fix them."""
     return [
@@ -51,8 +43,11 @@ def checks(settings: Settings) -> list[Check]:
         *_packages(),
         _home(settings),
         _disk(settings),
+        artifacts(settings),
         _database(settings),
+        *database_checks(settings),
         _redis(settings.redis_url),
+        workers(settings),
         _mlflow(settings),
         _browser(),
         _champion(settings),
@@ -73,7 +68,7 @@ def _packages() -> Iterator[Check]:
 
 
 def _home(settings: Settings) -> Check:
-    existing = _existing(settings.root)
+    existing = existing_part(settings.root)
     ok = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
     detail = f"{settings.root}{'' if settings.root.exists() else ' (will be made)'}"
     return Check("Home", ok, detail, f"Make {existing} writable, or set SHELFOPS_HOME")
@@ -81,7 +76,7 @@ def _home(settings: Settings) -> Check:
 
 def _disk(settings: Settings) -> Check:
     place = recorded(settings.root) or settings.root
-    free = shutil.disk_usage(_existing(place)).free / 1e9
+    free = shutil.disk_usage(existing_part(place)).free / 1e9
     return Check(
         "Free disk",
         free >= MINIMUM_FREE_GB,
@@ -149,7 +144,13 @@ def _champion(settings: Settings) -> Check:
     detail = f"{pointer.release}, MAE {pointer.mae:.4g}"
     if missing:
         return Check("Champion", False, f"{detail}; no directory for {', '.join(missing)}", "shelfops models rollback")
-    return Check("Champion", True, detail, required=False)
+    try:
+        registry = Registry.of(settings)
+        for version in pointer.versions:
+            registry.check(registry.entry(version))
+    except (BundleError, PromotionError) as error:
+        return Check("Champion", False, f"{detail}; {error}", "shelfops models verify, then models rollback")
+    return Check("Champion", True, f"{detail}; every file matches its checksum", required=False)
 
 
 def _gpu() -> Check:
@@ -164,8 +165,3 @@ def _gpu() -> Check:
     lines = listed.stdout.strip().splitlines()
     ok = listed.returncode == 0 and bool(lines)
     return Check("GPU", ok, "; ".join(lines) or "nvidia-smi failed", "Check the driver", required=False)
-
-
-def _existing(path: Path) -> Path:
-    """`path`, or the nearest folder above it that exists."""
-    return next(folder for folder in (path, *path.parents) if folder.exists())
