@@ -16,7 +16,8 @@ NOW = datetime(2025, 3, 3, tzinfo=UTC)
 
 def order(*lines: OrderLine, supplier: str | None = "dairy") -> PurchaseOrder:
     day = date(2025, 3, 3)
-    return PurchaseOrder("o1", "shop", supplier, day, "r1", "accepted", False, NOW, NOW, NOW, "ann", 1, 1, None, lines)
+    state = ("r1", day, 1, "accepted", False)
+    return PurchaseOrder("o1", "shop", supplier, day, *state, NOW, NOW, NOW, "ann", 1, 1, None, lines)
 
 
 def line(item: str = "milk", quantity: float = 12, store: str = "s1") -> OrderLine:
