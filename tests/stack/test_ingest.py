@@ -107,7 +107,7 @@ class Shop:
 
 
 def shelfops(home: Path, url: str, *arguments: str, **settings: object) -> Done:
-    """Run the command (that a process of its own does the same, test_killed_ingest shows)."""
+    """Run the command in a process of its own."""
     return Done(*support.shelfops(settings | {"home": home, "database_url": url}, *arguments))
 
 
