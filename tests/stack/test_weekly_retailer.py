@@ -313,6 +313,7 @@ def api(run: Run) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.mark.usefixtures("whole_totals")  # those of the command, which is another process
 def test_the_api_serves_weeks_and_its_what_if_is_predict_demand(run: Run, api: httpx.Client) -> None:
     told = api.get("/v1/champion").json()
     assert (told["grain"], told["horizon"], told["training_cutoff"]) == ("week", HORIZON, str(MONDAYS[WEEKS - 1]))
