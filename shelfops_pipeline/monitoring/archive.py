@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.monitoring.issued import ROLE, Issued, Role
 
-_FOLDER: Final = "issued_forecasts"
+FOLDER: Final = "issued_forecasts"
 _SUFFIX: Final = ".parquet"
 
 
@@ -68,10 +68,10 @@ class Archive:
             return Issued.read(pq.read_table(stream))
 
     def _kept(self) -> set[tuple[date, Role]]:
-        names = (n.removesuffix(_SUFFIX) for n in self.files.names(_FOLDER) if n.endswith(_SUFFIX) and n[0] != ".")
+        names = (n.removesuffix(_SUFFIX) for n in self.files.names(FOLDER) if n.endswith(_SUFFIX) and n[0] != ".")
         parts = (name.split(".") for name in names)
         return {(date.fromisoformat(origin), Role(role)) for origin, role in parts}
 
 
 def _path(origin: date, role: str) -> str:
-    return f"{_FOLDER}/{origin.isoformat()}.{role}{_SUFFIX}"
+    return f"{FOLDER}/{origin.isoformat()}.{role}{_SUFFIX}"

@@ -20,7 +20,13 @@ from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.lifecycle.audit import audit
 from shelfops_pipeline.lifecycle.registry import CHAMPION, REGISTRY, Registry
 from shelfops_pipeline.lifecycle.succession import pointer_of
-from shelfops_pipeline.services.backup_store import BackupManifest, BackupStore, StoredDatabase, StoredTable
+from shelfops_pipeline.services.backup_store import (
+    BackupManifest,
+    BackupStore,
+    StoredDatabase,
+    StoredTable,
+    stopped_in_one_line,
+)
 from shelfops_pipeline.services.console import StepBoard, console, step_progress
 from shelfops_pipeline.services.instance import dagster_tables, present_dagster_url, warehouse
 from shelfops_pipeline.settings import Settings
@@ -53,16 +59,25 @@ class _Moment:
 
 
 def run_backup(settings: Settings, target: str, artifacts: bool = True) -> BackupManifest:
-    """Write a backup to `target`, an empty directory or fsspec URL, and say what is in it."""
+    """Write a backup to `target`, an empty directory or fsspec URL, and say what is in it.
+
+    Without `artifacts`, of these only what no source can give again.
+    """
     store = BackupStore(target)
-    _check(settings, store)
+    with stopped_in_one_line(f"the backup to {target}", "what it wrote is none: remove it before the next one"):
+        _check(settings, store)
+        manifest = _write(settings, store, artifacts)
+    _tell(settings, store, manifest)
+    return manifest
+
+
+def _write(settings: Settings, store: BackupStore, artifacts: bool) -> BackupManifest:
     created_at = datetime.now(UTC)
     with ExitStack() as held, step_progress(f"backup of {settings.dataset}") as board:
         moment = _begin(settings, held)
         warehoused, dagster = _databases(store, moment, board)
         _home(settings, store, moment, board)
-        if artifacts:
-            _artifacts(settings, store, board)
+        _artifacts(settings, store, board, everything=artifacts)
         for name, content in ((REGISTRY, moment.registry), (CHAMPION, moment.pointer)):
             if content is not None:
                 store.copy(f"home/models/{name}", io.BytesIO(content))
@@ -77,7 +92,6 @@ def run_backup(settings: Settings, target: str, artifacts: bool = True) -> Backu
             files=store.files,
         )
         store.finish(manifest)
-    _tell(settings, store, manifest)
     return manifest
 
 
@@ -161,10 +175,11 @@ def _home(settings: Settings, store: BackupStore, moment: _Moment, board: StepBo
     board.report("files", "started")
     for path in _home_files(settings, moment.versions):
         try:
-            with path.open("rb") as stream:
-                store.copy(f"home/{path.relative_to(settings.root)}", stream)
+            stream = path.open("rb")
         except FileNotFoundError:  # replaced or removed meanwhile, as reports of the latest run are
             continue
+        with stream:
+            store.copy(f"home/{path.relative_to(settings.root)}", stream)
     board.report("files", "done")
 
 
@@ -185,12 +200,16 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _artifacts(settings: Settings, store: BackupStore, board: StepBoard) -> None:
+def _artifacts(settings: Settings, store: BackupStore, board: StepBoard, *, everything: bool) -> None:
+    """What assets stored; if not `everything`, the forecasts as they were issued alone: no source has them."""
     from shelfops_pipeline.defs.artifacts import artifact_root
+    from shelfops_pipeline.monitoring.archive import FOLDER
 
     board.report("artifacts", "started")
     root = artifact_root(settings)
     files, folders = root.contents()
+    if not everything:
+        files, folders = [path for path in files if path.startswith(f"{FOLDER}/")], []
     for path in files:
         try:
             with root.open(path) as stream:

@@ -6,10 +6,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
+from importlib.util import find_spec
 from typing import IO, Final, Literal
 
 import fsspec
-from pydantic import BaseModel, ConfigDict, ValidationError
+import psycopg
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from sqlalchemy.exc import SQLAlchemyError
 
 from shelfops_pipeline.errors import ShelfOpsError
 
@@ -59,12 +62,45 @@ class BackupManifest(_Frozen):
     artifacts: bool
     files: dict[str, StoredFile]
 
+    @field_validator("files")
+    @classmethod
+    def _stay_inside(cls, files: dict[str, StoredFile]) -> dict[str, StoredFile]:
+        """A restore writes where these names say."""
+        for path in files:
+            if not {"", "..", "."}.isdisjoint(path.split("/")):
+                raise ValueError(f"{path} leads out of the backup")
+        return files
+
+
+def store_errors() -> tuple[type[Exception], ...]:
+    """What a disk or an object store raises that cannot be used."""
+    if find_spec("botocore") is None:
+        return (OSError,)
+    from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+
+    return (OSError, BotoCoreError, ClientError)
+
+
+@contextmanager
+def stopped_in_one_line(what: str, remedy: str) -> Iterator[None]:
+    """Raises ShelfOpsError, which names `what` was stopped and says `remedy`, for what a disk, an object store or a
+    database raises in the middle of it."""
+    expected: tuple[type[Exception], ...] = (*store_errors(), SQLAlchemyError, psycopg.Error)
+    try:
+        yield
+    except expected as error:
+        said = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
+        raise ShelfOpsError(f"{what} was stopped: {said.splitlines()[0]}; {remedy}") from error
+
 
 class BackupStore:
-    """The files under one directory or fsspec URL."""
+    """The files under one directory or fsspec URL. Raises ShelfOpsError where nothing is known of such a URL."""
 
     def __init__(self, url: str) -> None:
-        self._fs, self._base = fsspec.core.url_to_fs(url)
+        try:
+            self._fs, self._base = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:  # a package that is missing, a protocol that nobody knows
+            raise ShelfOpsError(f"{url} cannot be opened: {error}") from error
         self.url = url
         self.is_local = isinstance(self._fs, fsspec.implementations.local.LocalFileSystem)
         self.files: dict[str, StoredFile] = {}
@@ -79,6 +115,13 @@ class BackupStore:
         """Is there nothing yet?"""
         self._fs.invalidate_cache()
         return not self._fs.exists(self._base) or not self._fs.find(self._base)
+
+    def clear(self) -> None:
+        """Delete every file."""
+        self._fs.invalidate_cache()
+        if self._fs.exists(self._base):
+            for path in self._fs.find(self._base):
+                self._fs.rm_file(path)
 
     @contextmanager
     def writing(self, path: str) -> Iterator[Callable[[bytes], None]]:

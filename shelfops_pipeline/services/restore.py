@@ -1,4 +1,4 @@
-"""`shelfops restore`: a backup into an empty home and empty databases. Nothing that is there is ever overwritten.
+"""`shelfops restore`: a backup into an empty home and empty databases. Nothing in them is overwritten.
 
 Every checksum is verified before anything is written. Files come first, then the rows of both databases, each in one
 transaction, then the registry; the champion's pointer is the last, so that no API serves from half a home.
@@ -16,7 +16,13 @@ from shelfops_pipeline.errors import BundleError, ShelfOpsError
 from shelfops_pipeline.lifecycle.audit import audit
 from shelfops_pipeline.lifecycle.registry import CHAMPION, REGISTRY, Registry
 from shelfops_pipeline.services.backup import DAGSTER_VERSION_TABLE, warehouse_tables
-from shelfops_pipeline.services.backup_store import MANIFEST, BackupManifest, BackupStore, StoredDatabase
+from shelfops_pipeline.services.backup_store import (
+    MANIFEST,
+    BackupManifest,
+    BackupStore,
+    StoredDatabase,
+    stopped_in_one_line,
+)
 from shelfops_pipeline.services.console import StepBoard, console, step_progress
 from shelfops_pipeline.services.instance import (
     dagster_instance,
@@ -26,7 +32,7 @@ from shelfops_pipeline.services.instance import (
     warehouse,
 )
 from shelfops_pipeline.settings import Settings
-from shelfops_pipeline.store.dump import copy_table_in, count_rows, existing, has_rows
+from shelfops_pipeline.store.dump import copy_table_in, count_rows, existing, has_rows, take_time
 from shelfops_pipeline.store.engine import open_engine
 from shelfops_pipeline.store.migrate import downgrade, migrate, revision_of, revisions
 from shelfops_pipeline.store.partitions import BY_TIME, ensure_partitions, settle
@@ -42,29 +48,36 @@ _USED: Final = ("runs", "event_logs", "job_ticks")
 def run_restore(settings: Settings, source: str) -> None:
     """Restore the backup at `source`, a directory or fsspec URL, and check the result as `models verify` does."""
     store = BackupStore(source)
-    manifest = store.manifest()
-    _check(settings, store, manifest)
+    with stopped_in_one_line(f"the restore of {source}", "what it wrote is removed, so that it can be repeated"):
+        manifest = store.manifest()
+        _check(settings, manifest)
+        _restore(settings, store, manifest)
+    _tell(settings, manifest)
+
+
+def _restore(settings: Settings, store: BackupStore, manifest: BackupManifest) -> None:
     with ExitStack() as held, step_progress(f"restore of {manifest.dataset}") as board:
         _verify(store, manifest, board)
         held.enter_context(_removed_on_failure(settings))
         url = held.enter_context(warehouse(settings))
-        engine = open_engine(url, application="shelfops restore")
-        held.callback(engine.dispose)
+        engine = _opened(url, held)
         _require_empty(engine, warehouse_tables())
         _require_unused_dagster(settings, url)
         _files(settings, store, manifest, board)
         _schema(engine, manifest.warehouse)
         with dagster_instance(settings, url) as instance:
-            _rows(store, manifest, engine, _dagster_engine(settings, url, held), board)
+            dagster = _dagster_engine(settings, url, held)
+            _rows(store, manifest, engine, dagster, board)
+            held.enter_context(_emptied_on_failure(engine, warehouse_tables()))
             if manifest.dagster is not None:
+                held.enter_context(_emptied_on_failure(dagster, _USED))
                 fail_unfinished_runs(instance, f"It was under way at the backup of {manifest.created_at:%Y-%m-%d}.")
         _settle(engine, manifest.warehouse)
         for path in (path for path in _LAST if path in manifest.files):
             _write(settings.root / path.removeprefix(_HOME), store, path)
-    _tell(settings, manifest)
 
 
-def _check(settings: Settings, store: BackupStore, manifest: BackupManifest) -> None:
+def _check(settings: Settings, manifest: BackupManifest) -> None:
     """What can be said without touching anything."""
     if (wanted := Path(settings.dataset).stem) != manifest.dataset:
         raise ShelfOpsError(f"a backup of {manifest.dataset}, not of {wanted}: add --dataset {manifest.dataset}")
@@ -120,6 +133,19 @@ def _removed_on_failure(settings: Settings) -> Iterator[None]:
     except BaseException:
         for name in FOLDERS:
             shutil.rmtree(settings.root / name, ignore_errors=True)
+        if settings.artifacts is not None:
+            BackupStore(settings.artifacts).clear()
+        raise
+
+
+@contextmanager
+def _emptied_on_failure(engine: Engine, tables: Sequence[str]) -> Iterator[None]:
+    """The same of tables, which were empty as well, once their rows are committed."""
+    try:
+        yield
+    except BaseException:
+        with engine.begin() as connection:
+            connection.execute(text(f"TRUNCATE {', '.join(existing(connection, tables))} CASCADE"))
         raise
 
 
@@ -163,7 +189,11 @@ def _dagster_engine(settings: Settings, url: str, held: ExitStack) -> Engine:
     found = present_dagster_url(settings, url)
     if found is None:
         raise ShelfOpsError("Dagster's storage was not made; see SHELFOPS_DAGSTER_DATABASE_URL")
-    engine = open_engine(found, application="shelfops restore")
+    return _opened(found, held)
+
+
+def _opened(url: str, held: ExitStack) -> Engine:
+    engine = open_engine(url, application="shelfops restore")
     held.callback(engine.dispose)
     return engine
 
@@ -171,7 +201,9 @@ def _dagster_engine(settings: Settings, url: str, held: ExitStack) -> Engine:
 def _rows(store: BackupStore, manifest: BackupManifest, warehoused: Engine, dagster: Engine, board: StepBoard) -> None:
     """Both databases at once: all rows, or none."""
     with warehoused.begin() as here, dagster.begin() as there:
-        _load(here, store, "warehouse", manifest.warehouse, board)
+        for connection in (here, there):
+            take_time(connection)
+        _load(here, store, "warehouse", manifest.warehouse, warehouse_tables(), board)
         if manifest.dagster is not None:
             now = there.scalar(text(f"SELECT version_num FROM {DAGSTER_VERSION_TABLE}"))  # noqa: S608
             if now != manifest.dagster.revision:
@@ -180,12 +212,21 @@ def _rows(store: BackupStore, manifest: BackupManifest, warehoused: Engine, dags
                     f" makes {now}: restore with ShelfOps {manifest.shelfops}, then upgrade"
                 )
             there.execute(text(f"TRUNCATE {', '.join(existing(there, dagster_tables()))}"))
-            _load(there, store, "dagster", manifest.dagster, board)
+            _load(there, store, "dagster", manifest.dagster, dagster_tables(), board)
 
 
-def _load(connection: Connection, store: BackupStore, name: str, stored: StoredDatabase, board: StepBoard) -> None:
+def _load(
+    connection: Connection,
+    store: BackupStore,
+    name: str,
+    stored: StoredDatabase,
+    ours: Sequence[str],
+    board: StepBoard,
+) -> None:
     board.report(name, "started")
     for table, expected in stored.tables.items():
+        if table not in ours:
+            raise ShelfOpsError(f"the backup has rows of {table}, which is no table of {name}; nothing was restored")
         board.report(name, table)
         copy_table_in(connection, table, expected.columns, store.table_chunks(f"{name}/{table}.gz"))
         if (found := count_rows(connection, table)) != expected.rows:

@@ -40,12 +40,17 @@ def snapshot(engine: Engine, tables: Sequence[str]) -> Iterator[Connection]:
     """
     options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with engine.connect().execution_options(**options) as connection:
-        connection.execute(text("SET LOCAL statement_timeout = 0"))
-        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        take_time(connection)
         if tables:  # before the first query, whose moment the snapshot is
             connection.execute(text(f"LOCK TABLE {', '.join(map(_quoted, tables))} IN ACCESS SHARE MODE"))
         connection.execute(text("SELECT 1"))
         yield connection
+
+
+def take_time(connection: Connection) -> None:
+    """Lift the limits of time that a server may have for everybody, in this transaction."""
+    connection.execute(text("SET LOCAL statement_timeout = 0"))
+    connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
 def existing(connection: Connection, tables: Iterable[str]) -> list[str]:

@@ -31,6 +31,7 @@ from tests.domain.lifecycle.conftest import write_stand_in
 from tests.stack.test_instance import started_run
 
 DAYS = (date(2025, 1, 31), date(2025, 2, 1))
+ISSUED = "issued_forecasts/2025-01-31.champion.parquet"
 
 
 @dataclass
@@ -43,7 +44,7 @@ class Shop:
     run_id: str
     call: Callable[..., tuple[int, str, str]]
 
-    def shelfops(self, command: str, path: Path, settings: Settings, **changes: str) -> tuple[int, str, str]:
+    def shelfops(self, command: str, path: Path | str, settings: Settings, **changes: str) -> tuple[int, str, str]:
         return self.call(command, path, settings, **changes)
 
 
@@ -53,7 +54,7 @@ def shop(
 ) -> Shop:
     monkeypatch.setattr(console, "width", 300)
 
-    def call(command: str, path: Path, settings: Settings, **changes: str) -> tuple[int, str, str]:
+    def call(command: str, path: Path | str, settings: Settings, **changes: str) -> tuple[int, str, str]:
         values = {"HOME": str(settings.root), "DATASET": "", "DATA": "", "ARTIFACTS": ""}
         values["DATABASE_URL"] = settings.database_url.get_secret_value()  # type: ignore[union-attr]
         values["DAGSTER_DATABASE_URL"] = settings.dagster_database_url.get_secret_value()  # type: ignore[union-attr]
@@ -96,6 +97,7 @@ def _use(settings: Settings) -> str:
     (settings.reports / "runs" / "v1" / "index.html").write_text("<p>v1")
     root = artifact_root(settings)
     root.write("raw/2025-01-31.parquet", lambda stream: stream.write(b"rows"))
+    root.write(ISSUED, lambda stream: stream.write(b"forecasts"))
     for content in ("old", "new"):
         with root.replace_folder("panel") as folder:
             (folder / "demand.npy").write_text(content)
@@ -146,13 +148,14 @@ def test_all_comes_back_and_what_was_being_written_is_absent(shop: Shop) -> None
     assert shop.shelfops("restore", shop.backup, shop.fresh)[0] == 1, "a second time it is not empty"
 
 
-def test_without_artifacts_it_says_how_to_make_them(shop: Shop) -> None:
+def test_without_artifacts_it_has_what_no_source_gives_again_and_says_how_to_make_the_rest(shop: Shop) -> None:
     manifest = _backed_up(shop, "--no-artifacts")
     assert not manifest.artifacts
-    assert not any(path.startswith("artifacts/") for path in manifest.files)
+    assert [path for path in manifest.files if path.startswith("artifacts/")] == [f"artifacts/{ISSUED}"]
     code, out, _ = shop.shelfops("restore", shop.backup, shop.fresh)
     assert code == 0
     assert "shelfops ingest --full" in out
+    assert artifact_root(shop.fresh).open(ISSUED).read() == b"forecasts"
 
 
 def _backed_up(shop: Shop, *flags: str) -> BackupManifest:
@@ -170,6 +173,8 @@ def _backed_up(shop: Shop, *flags: str) -> BackupManifest:
         (lambda shop: (shop.backup / "warehouse/stores.gz").unlink(), "warehouse/stores.gz in"),
         (lambda shop: _edit(shop.backup, warehouse={"revision": "9999", "tables": {}}), "this release does not know"),
         (lambda shop: _edit(shop.backup, dataset="rossmann"), "add --dataset rossmann"),
+        (lambda shop: _also(shop.backup, "home/../../notes.txt"), "leads out of the backup"),
+        (lambda shop: _also(shop.backup, "home//notes.txt"), "leads out of the backup"),
         (lambda shop: _occupy(shop.fresh), "models is not empty"),
     ],
 )
@@ -188,6 +193,11 @@ def test_what_cannot_be_restored_is_one_line_and_nothing_is_touched(
 
 def _edit(folder: Path, **changes: Any) -> None:
     (folder / MANIFEST).write_text(json.dumps(_manifest(folder) | changes))
+
+
+def _also(folder: Path, path: str) -> None:
+    files = _manifest(folder)["files"]
+    _edit(folder, files=files | {path: next(iter(files.values()))})
 
 
 def _occupy(settings: Settings) -> None:
@@ -210,30 +220,69 @@ def test_a_database_in_use_is_never_written_over(shop: Shop) -> None:
     assert not shop.fresh.models.exists()
 
 
-def test_a_restore_that_fails_half_way_leaves_nothing_and_can_be_repeated(shop: Shop) -> None:
+def _of_a_newer_dagster(shop: Shop) -> None:
+    _edit(shop.backup, dagster=_manifest(shop.backup)["dagster"] | {"revision": "of a newer Dagster"})
+
+
+def _with_a_foreign_table(shop: Shop) -> None:
+    stored = _manifest(shop.backup)["warehouse"]
+    _edit(shop.backup, warehouse=stored | {"tables": stored["tables"] | {"pg_authid": stored["tables"]["stores"]}})
+
+
+def _no_room_for_the_registry(shop: Shop) -> None:
+    """It is written when all rows are committed."""
+    (shop.fresh.models / "registry.json").mkdir(parents=True)
+
+
+@pytest.mark.parametrize(
+    ("hindrance", "says"),
+    [
+        (_of_a_newer_dagster, "of a newer Dagster"),
+        (_with_a_foreign_table, "pg_authid, which is no table of warehouse"),
+        (_no_room_for_the_registry, "was stopped: [Errno 21] Is a directory"),
+    ],
+)
+def test_a_restore_that_fails_half_way_leaves_nothing_and_can_be_repeated(
+    shop: Shop, hindrance: Callable[[Shop], None], says: str, tmp_path: Path
+) -> None:
     _backed_up(shop)
-    whole = (shop.backup / MANIFEST).read_text()
-    storage = _manifest(shop.backup)["dagster"]
-    _edit(shop.backup, dagster=storage | {"revision": "of a newer Dagster"})
-    code, _, err = shop.shelfops("restore", shop.backup, shop.fresh)
-    assert (code, "of a newer Dagster" in err) == (1, True)
+    whole, elsewhere = (shop.backup / MANIFEST).read_text(), tmp_path / "elsewhere"
+    hindrance(shop)
+    code, _, err = shop.shelfops("restore", shop.backup, shop.fresh, ARTIFACTS=str(elsewhere))
+    (line,) = (line for line in err.splitlines() if line.startswith("shelfops: "))
+    assert (code, says in line) == (1, True), line
     assert not shop.fresh.models.exists()
+    assert _files(elsewhere) == {}
     engine = open_engine(shop.fresh.database_url.get_secret_value())  # type: ignore[union-attr]
     with engine.connect() as connection:
         assert count_rows(connection, "stores") == 0
     engine.dispose()
     (shop.backup / MANIFEST).write_text(whole)
-    assert shop.shelfops("restore", shop.backup, shop.fresh)[0] == 0
+    code, _, err = shop.shelfops("restore", shop.backup, shop.fresh, ARTIFACTS=str(elsewhere))
+    assert code == 0, err
     assert _content(shop.fresh) == _content(shop.settings)
+    assert (elsewhere / ISSUED).read_bytes() == b"forecasts"
 
 
 @pytest.mark.parametrize(
     ("place", "says"),
-    [(lambda shop: shop.settings.root / "backup", "outside of it"), (lambda shop: shop.settings.models, "outside")],
+    [
+        (lambda shop: shop.settings.root / "backup", "choose a directory outside of it"),
+        (lambda shop: _file(shop.backup) / "monday", "was stopped: [Errno 20] Not a directory"),
+        (lambda shop: "nowhere://monday", "cannot be opened: Protocol not known: nowhere"),
+    ],
 )
-def test_a_backup_goes_elsewhere(shop: Shop, place: Callable[[Shop], Path], says: str) -> None:
+def test_a_place_that_cannot_hold_a_backup_is_one_line(
+    shop: Shop, place: Callable[[Shop], Path | str], says: str
+) -> None:
     code, _, err = shop.shelfops("backup", place(shop), shop.settings)
-    assert (code, says in err) == (1, True)
+    (line,) = (line for line in err.splitlines() if line.startswith("shelfops: "))
+    assert (code, says in line) == (1, True), line
+
+
+def _file(path: Path) -> Path:
+    path.write_text("a file where a directory should be")
+    return path
 
 
 def test_a_backup_is_never_written_over_another(shop: Shop) -> None:
