@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shelfops_pipeline.contracts.queues import DEFAULT, ML
 from shelfops_pipeline.errors import ShelfOpsError
+from shelfops_pipeline.services.backup_store import store_errors
 from shelfops_pipeline.services.instance import present_dagster_url
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.embedded import running_url
@@ -47,6 +47,7 @@ def artifacts(settings: Settings) -> Check:
     if "://" not in url:
         folder = existing_part(Path(url).absolute())
         return Check(name, folder.is_dir() and os.access(folder, os.W_OK | os.X_OK), url, remedy)
+    unusable: tuple[type[Exception], ...] = (*store_errors(), ImportError, ValueError)
     try:
         import fsspec
 
@@ -54,21 +55,13 @@ def artifacts(settings: Settings) -> Check:
         probe = f"{base.rstrip('/')}/.doctor-{uuid.uuid4().hex}"
         store.pipe_file(probe, b"")
         store.rm_file(probe)
-    except _store_errors() as error:
+    except unusable as error:
         return Check(name, False, f"{url}: {type(error).__name__}: {error}", remedy)
     return Check(name, True, f"{url}: can be written")
 
 
-def _store_errors() -> tuple[type[Exception], ...]:
-    if find_spec("botocore") is None:
-        return (OSError, ImportError, ValueError)
-    from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
-
-    return (OSError, ImportError, ValueError, BotoCoreError, ClientError)
-
-
 def database_checks(settings: Settings) -> Iterator[Check]:
-    """Schema, clock and daemon, where a server answers; that none does is the check before."""
+    """Schema, clock and daemon, where a warehouse answers; that none does is the check before."""
     given = settings.database_url
     url = given.get_secret_value() if given else running_url(settings.root) if settings.root.exists() else None
     if url is None:
@@ -77,9 +70,9 @@ def database_checks(settings: Settings) -> Iterator[Check]:
         with _opened(url) as engine:
             yield _schema(engine)
             yield _clock(engine)
-        yield _daemon(settings, url)
-    except (ShelfOpsError, SQLAlchemyError):
+    except ShelfOpsError:
         return
+    yield _daemon(settings, url)
 
 
 @contextmanager
@@ -92,7 +85,11 @@ def _opened(url: str) -> Iterator[Engine]:
 
 
 def _schema(engine: Engine) -> Check:
-    found, wanted = revision_of(engine), revisions()[0]
+    wanted = revisions()[0]
+    try:
+        found = revision_of(engine)
+    except SQLAlchemyError as error:
+        return Check("Tables", False, f"their revision cannot be read: {_reason(error)}", "docs/warehouse.md#roles")
     if found is not None and found > wanted:
         remedy = f"Install the release that made it, or go back: `shelfops migrate --to {wanted}` of that release"
         return Check("Tables", False, f"revision {found}, newer than this release's {wanted}", remedy)
@@ -114,14 +111,22 @@ def _clock(engine: Engine) -> Check:
 
 def _daemon(settings: Settings, url: str) -> Check:
     name, remedy = "Dagster daemon", "shelfops up, or start dagster-daemon: schedules and sensors need it"
-    found = present_dagster_url(settings, url)
-    if found is None:
-        return Check(name, False, "its storage was never used", remedy, required=False)
-    with _opened(found) as engine, engine.connect() as connection:
-        ago = connection.scalar(text(_BEATS))
+    try:
+        found = present_dagster_url(settings, url)
+        if found is None:
+            return Check(name, False, "its storage was never used", remedy, required=False)
+        with _opened(found) as engine, engine.connect() as connection:
+            ago = connection.scalar(text(_BEATS))
+    except (ShelfOpsError, SQLAlchemyError) as error:
+        told = f"its storage cannot be read: {_reason(error)}"
+        return Check(name, False, told, "Start the server, or correct SHELFOPS_DAGSTER_DATABASE_URL")
     if ago is None:
         return Check(name, False, "never ran", remedy, required=False)
     return Check(name, float(ago) <= HEARTBEAT_SECONDS, f"last heard of {float(ago):.0f} s ago", remedy, required=False)
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 
 def workers(settings: Settings) -> Check:
@@ -131,13 +136,15 @@ def workers(settings: Settings) -> Check:
         return Check(name, True, "none needed: SHELFOPS_CELERY_BROKER_URL is unset", required=False)
     from celery import Celery
     from kombu.exceptions import OperationalError
+    from redis import RedisError
 
     url = settings.celery_broker_url.get_secret_value()
     with Celery(broker=url, set_as_current=False) as app:
         try:
-            app.connection_for_read().ensure_connection(max_retries=1, timeout=_PATIENCE_SECONDS)
+            with app.connection_for_read() as connection:
+                connection.ensure_connection(max_retries=1, timeout=_PATIENCE_SECONDS)
             found = app.control.inspect(timeout=_PATIENCE_SECONDS).active_queues() or {}
-        except (OperationalError, OSError, ValueError) as error:
+        except (OperationalError, RedisError, OSError, ValueError, KeyError) as error:  # KeyError: no such transport
             remedy = "Start Redis, or correct SHELFOPS_CELERY_BROKER_URL"
             return Check(name, False, f"the broker does not answer ({type(error).__name__})", remedy)
     queues = {ML: 0, DEFAULT: 0}

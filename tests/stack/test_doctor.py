@@ -86,6 +86,20 @@ def test_tables_of_another_release_are_named_with_the_remedy(deployment: Setting
     assert "newer than this release" in ahead.detail
 
 
+def test_a_storage_or_a_table_that_cannot_be_read_is_told(deployment: Settings, warehouse: Engine) -> None:
+    elsewhere = SecretStr("postgresql://dagster@127.0.0.1:1/dagster")
+    storage = found(deployment.model_copy(update={"dagster_database_url": elsewhere}))["Dagster daemon"]
+    assert (storage.ok, storage.required) == (False, True)
+    assert "cannot be read: Cannot open the database dagster on 127.0.0.1:1" in storage.detail
+    assert "SHELFOPS_DAGSTER_DATABASE_URL" in storage.remedy
+    with warehouse.begin() as connection:
+        connection.execute(text("ALTER TABLE shelfops_schema_version RENAME version_num TO number"))
+    told = found(deployment)
+    assert not told["Tables"].ok
+    assert "version_num" in told["Tables"].detail
+    assert told["Clock"].ok
+
+
 @pytest.mark.parametrize(("url", "ok"), [("memory://artifacts", True), ("nowhere://artifacts", False), (None, False)])
 def test_the_artifact_store_is_tried(deployment: Settings, url: str | None, ok: bool) -> None:
     (deployment.root / "artifacts").write_text("a file where a directory should be")
@@ -125,6 +139,8 @@ def test_workers_are_counted_by_queue(deployment: Settings) -> None:
             worker.wait()
             redis.stop()
         assert "the broker does not answer" in workers(settings).detail
+    unknown = deployment.model_copy(update={"celery_broker_url": SecretStr("nowhere://broker")})
+    assert "the broker does not answer" in workers(unknown).detail
 
 
 def test_programs_get_one_json_object_and_the_exit_status(run: Run, warehouse: Engine) -> None:
