@@ -34,7 +34,10 @@ def shelfops(settings: Mapping[str, object], *arguments: str | Path) -> tuple[in
         }
         process = _PROCESSES.Process(target=runpy.run_path, args=(str(_COMMAND), {"told": told}))
         process.start()
-        process.join()
+        try:
+            process.join()
+        finally:
+            process.kill()  # a test that was given up waits for nobody, and neither shall the end of all tests
         code = process.exitcode
         assert code is not None
         return code, out.read_text(), err.read_text()

@@ -16,6 +16,7 @@ from typing import Final
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from shelfops_pipeline.contracts.queues import DEFAULT, ML
@@ -70,7 +71,6 @@ def run_up(
     settings: Settings,
     ports: Ports | None = None,
     *,
-    console: Console | None = None,
     definitions: str = DEFINITIONS,
     api: str = API,
     workers: bool = False,
@@ -83,7 +83,7 @@ def run_up(
     PostgreSQL. Raises ShelfOpsError for what can be said before anything starts: a taken port, another `up`
     on the same home. Call it from the main thread.
     """
-    console = console or Console()
+    console = Console()
     ports = ports or Ports()
     settings.root.mkdir(parents=True, exist_ok=True)
     state = settings.root / "services.json"
@@ -99,7 +99,7 @@ def run_up(
             except _StoppedError:
                 return 0
             except ServiceDiedError as error:
-                console.print(f"[red]{error}[/]\n{error.tail}", highlight=False, markup=True)
+                console.print(f"[red]{escape(f'{error}')}[/]\n{escape(error.tail)}", highlight=False)
                 return 1
 
 

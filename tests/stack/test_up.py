@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,10 +10,9 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
-from shelfops_pipeline.services.supervisor import MARK
+from shelfops_pipeline.services.twin import free_ports, marked
 
 Homes = Callable[..., Path]
 
@@ -43,24 +41,6 @@ from shelfops_pipeline.settings import Settings
 settings = Settings(home=Path(sys.argv[1]))
 sys.exit(run_up(settings, Ports(*map(int, sys.argv[2:])), definitions="up_definitions", api="up_api:app"))
 """
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-def marked(mark: str) -> list[int]:
-    found = []
-    for process in psutil.process_iter(["environ"]):
-        if (process.info["environ"] or {}).get(MARK) == mark:
-            found.append(process.pid)
-    return found
 
 
 @pytest.mark.soak
