@@ -34,7 +34,7 @@ def restore(
 
 
 def migrate(
-    to: Annotated[str, typer.Option("--to", help="Revision to go to, up or down; default: the newest")] = "",
+    to: Annotated[str | None, typer.Option("--to", help="Revision to go to, up or down; default: the newest")] = None,
     dataset: Dataset = "simulated",
 ) -> None:
     """Bring the warehouse's tables to the release that is installed, or back. See docs/operations.md#upgrade.
@@ -44,7 +44,7 @@ def migrate(
     settings = configure(dataset, None)
     from shelfops_pipeline.services.warehouse import run_migrate
 
-    run_migrate(settings, to or None)
+    run_migrate(settings, to)
 
 
 def doctor(

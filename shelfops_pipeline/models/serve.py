@@ -79,14 +79,14 @@ def served(part: ServingInput, calibration: Calibration, metric: Metric) -> Serv
     return ServedPart(part, calibrated(calibration, part.state, part.members, metric))
 
 
-def serving_inputs(panel: Panel, models: Mapping[Tier, ServedModel], shards: int = 1) -> list[ServingInput]:
+def serving_inputs(panel: Panel, models: Mapping[Tier, ServedModel]) -> list[ServingInput]:
     """The inputs of each version, from the panel's last observed period, through the prediction-input gate; with the
-    shift of every series towards its total. They do not depend on the number of shards that they are made in.
+    shift of every series towards its total.
 
     With both tiers, series with at least the production tier's `min_history` observed periods go to production, the
     rest to cold start. Raises DataError where the gate fails.
     """
-    return join_inputs(panel, [make_inputs(panel, models[s.tier], s) for s in serving_shards(panel, models, shards)])
+    return join_inputs(panel, [make_inputs(panel, models[s.tier], s) for s in serving_shards(panel, models, 1)])
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ _DATE: Final = re.compile(
     r"^(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})(?:([T ]+)(\d{1,2}):(\d\d)(:\d\d)?(\.\d+)?)?"
     r"\s*(Z|[+-]\d\d:?\d\d|[AaPp]\.?[Mm]\.?)?$"
 )
-_COMPACT_TIME: Final = re.compile(r"^(19|20)\d{2}[01]\d[0-3]\d[0-2]\d[0-5]\d([0-5]\d)?$")
 _WEEK: Final = re.compile(r"^(\d{4})(-?W)(\d\d?)(?:-?(\d))?$")
 _NUMBERED_WEEK: Final = re.compile(r"^(?:(?:19|20)\d\d([0-5]\d)|((?:KW|CW|WK|W|S)? ?)([0-5]?\d)([/.-])(?:19|20)\d\d)$")
 _MONTHS: Final = 12

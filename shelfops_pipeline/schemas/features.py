@@ -1,7 +1,7 @@
 """Feature schemas, generated from the feature registry: one Pandera column per feature, with its range.
 
 The gate after `create_features()` warns and logs: a feature out of range is a sign of odd data, not a reason to stop.
-Ranges are checked on all rows as arrays; Pandera sees a bounded stratified frame, enough to show examples.
+Ranges are checked on all rows as arrays, which no frame has to be made of; the schemas say the same for frames.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import pandas as pd
 import pandera.pandas as pa
 import structlog
 from numpy.typing import NDArray
@@ -21,7 +20,6 @@ from shelfops_pipeline.features.create import FeatureRows
 
 Floats = NDArray[np.float32]
 
-FRAME_ROWS: Final = 2_000
 _BLOCK: Final = 50_000
 _LONG: Final = 3 * 364  # a history in which every window of both tiers fits
 
@@ -92,10 +90,3 @@ def _out_of_range(matrix: Floats, features: Sequence[Feature]) -> list[OutOfRang
 
 def _breach(name: str, rows: int, values: Floats) -> OutOfRange:
     return OutOfRange(name, rows, float(np.nanmin(values)), float(np.nanmax(values)))
-
-
-def sample_frame(rows: FeatureRows, spec: TierSpec) -> pd.DataFrame:
-    """A bounded frame of training rows, spread evenly over origins, horizons and series."""
-    order = np.lexsort((rows.series, rows.horizon, rows.origin))
-    chosen = order[np.linspace(0, len(order) - 1, min(FRAME_ROWS, len(order))).astype(np.intp)]
-    return pd.DataFrame(rows.matrix[chosen], columns=[f.name for f in feature_list(spec, log=True)])

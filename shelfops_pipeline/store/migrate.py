@@ -17,7 +17,7 @@ SCRIPTS: Final = Path(__file__).parent / "migrations"
 API_ROLE: Final = Path(__file__).parent / "api_role.sql"
 PATIENCE: Final = 10.0
 """Seconds that a migration waits for a table; while it waits, everybody who comes later waits behind it."""
-# Dagster and MLflow keep Alembic's default table; one database may hold all three.
+# Dagster and MLflow keep Alembic's default table; either may be in the same database.
 VERSION_TABLE: Final = "shelfops_schema_version"
 
 

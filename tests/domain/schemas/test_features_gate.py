@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pandera.pandas as pa
 import pytest
 from structlog.testing import capture_logs
@@ -11,13 +12,11 @@ from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.contracts.features import TierSpec, feature_list, feature_names
 from shelfops_pipeline.features.create import FeatureRows, create_features
 from shelfops_pipeline.schemas.features import (
-    FRAME_ROWS,
     ColdStartFeaturesSchema,
     OutOfRange,
     ProductionFeaturesSchema,
     check_features,
     feature_schema,
-    sample_frame,
 )
 from tests.domain.support import difficult_panel, spec_for
 
@@ -29,6 +28,10 @@ def made(request: pytest.FixtureRequest) -> tuple[FeatureRows, TierSpec]:
     panel = difficult_panel()
     spec = spec_for(panel, request.param, 10)
     return create_features(panel, spec, "log", {}, 10_000, seed=1), spec
+
+
+def as_frame(rows: FeatureRows, spec: TierSpec) -> pd.DataFrame:
+    return pd.DataFrame(rows.matrix.copy(), columns=feature_names(spec))
 
 
 def spoiled(made: tuple[FeatureRows, TierSpec], name: str, values: list[float]) -> FeatureRows:
@@ -68,7 +71,7 @@ def test_the_schema_is_made_from_the_registry(made: tuple[FeatureRows, TierSpec]
     rows, spec = made
     schema = feature_schema(feature_list(spec, log=True), "features")
     assert tuple(schema.columns) == feature_names(spec)
-    frame = sample_frame(rows, spec)
+    frame = as_frame(rows, spec)
     assert tuple(frame.columns) == feature_names(spec)
     schema.validate(frame)
     frame.loc[0, "weekday"] = 9
@@ -76,21 +79,10 @@ def test_the_schema_is_made_from_the_registry(made: tuple[FeatureRows, TierSpec]
         schema.validate(frame)
 
 
-def test_the_shown_frame_is_bounded_and_spread_over_origins_and_horizons(
-    made: tuple[FeatureRows, TierSpec],
-) -> None:
-    rows, spec = made
-    frame = sample_frame(rows, spec)
-    assert len(frame) == FRAME_ROWS < len(rows.demand)
-    assert set(frame["horizon"]) == set(range(1, 11))
-    few = FeatureRows(*(getattr(rows, f)[:5] for f in FeatureRows.__dataclass_fields__))
-    assert len(sample_frame(few, spec)) == 5
-
-
 def test_the_standing_schema_of_each_tier_takes_the_frames_of_a_retailer(
     made: tuple[FeatureRows, TierSpec],
 ) -> None:
     rows, spec = made
-    SCHEMAS[spec.tier].validate(sample_frame(rows, spec))
+    SCHEMAS[spec.tier].validate(as_frame(rows, spec))
     required = [name for name, column in SCHEMAS[spec.tier].columns.items() if column.required]
     assert required == []  # a retailer without prices has no price columns
