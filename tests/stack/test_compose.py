@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.openmetrics.exposition import generate_latest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from shelfops_api.metrics import Metrics
 from shelfops_api.settings import ApiSettings
@@ -131,14 +133,39 @@ def test_the_databases_are_those_of_the_embedded_server_each_with_an_owner_of_it
     assert made == {name: name for name in DATABASES}
 
 
-def test_the_dashboard_shows_metrics_that_exist() -> None:
-    exported = re.findall(r"^# TYPE (\S+)", generate_latest(Metrics().registry).decode(), flags=re.M)  # type: ignore[no-untyped-call]
-    board = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "shelfops.json").read_text())
-    shown = {
-        re.sub(r"_(total|bucket)$", "", name)
-        for panel in board["panels"]
-        for target in panel.get("targets", ())
-        for name in re.findall(r"shelfops_\w+", target["expr"])
+def exported() -> dict[str, set[str]]:
+    """The labels of every metric of ours, as the API tells Prometheus."""
+    metrics = Metrics()
+    for metric in (*vars(metrics).values(), *vars(metrics.pipeline).values()):
+        if isinstance(metric, MetricWrapperBase) and metric._labelnames:
+            metric.labels(*metric._labelnames)
+    text = generate_latest(metrics.registry).decode()  # type: ignore[no-untyped-call]
+    families = text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+    return {
+        family.name: {label for sample in family.samples for label in sample.labels}
+        for family in families
+        if family.name.startswith("shelfops_")
     }
-    assert shown
-    assert shown - set(exported) == set()
+
+
+def queries() -> list[str]:
+    board = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "shelfops.json").read_text())
+    return [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
+
+
+def test_the_dashboard_shows_every_metric_by_labels_that_it_has() -> None:
+    known, shown = exported(), set()
+    for query in queries():
+        names = {re.sub(r"_(total|bucket)$", "", name) for name in re.findall(r"shelfops_\w+", query)}
+        assert names <= set(known), query
+        labels = {label for name in names for label in known[name]} | {"le"}
+        used = {label for group in re.findall(r" by \(([^)]*)\)", query) for label in group.split(", ")}
+        assert used | set(re.findall(r"(\w+)=~?\"", query)) <= labels, query
+        shown |= names
+    assert shown == set(known)
+
+
+def test_prometheus_keeps_the_labels_of_the_api_where_it_has_such_of_its_own() -> None:
+    [scrape] = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    assert {"job", "instance"} & set().union(*exported().values()) == {"job"}
+    assert scrape["honor_labels"] is True
