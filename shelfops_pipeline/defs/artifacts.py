@@ -26,7 +26,8 @@ class ArtifactRoot:
     """
 
     def __init__(self, url: str, cache: Path) -> None:
-        self._fs, self._base = fsspec.core.url_to_fs(url)
+        # Another process may replace what is listed: remembered listings of a store would hide it.
+        self._fs, self._base = fsspec.core.url_to_fs(url, use_listings_cache=False)
         self._cache = cache
         self.is_local = isinstance(self._fs, fsspec.implementations.local.LocalFileSystem)
 
@@ -62,14 +63,12 @@ class ArtifactRoot:
     def names(self, folder: str) -> frozenset[str]:
         """Names of the files in a folder; empty where there is none."""
         at = self._at(folder)
-        self._fs.invalidate_cache(at)
         if not self._fs.exists(at):
             return frozenset()
         return frozenset(str(name).rstrip("/").rpartition("/")[2] for name in self._fs.ls(at, detail=False))
 
     def contents(self) -> tuple[list[str], list[str]]:
         """Everything that is valid now: paths of single files, and of folders. Drafts are not."""
-        self._fs.invalidate_cache()
         if not self._fs.exists(self._base):
             return [], []
         start = len(self._base.rstrip("/")) + 1
@@ -110,20 +109,24 @@ class ArtifactRoot:
     def folder(self, path: str) -> Path:
         """The folder as a local directory to read; fetched once per version where the root is not local.
 
-        Raises FileNotFoundError where nothing was ever written.
+        Raises FileNotFoundError where nothing was ever written, or where it is replaced while it is fetched.
         """
         version = self.version_of(path)
-        source = f"{self._at(path)}/{version}"
-        return Path(source) if self.is_local else self._fetched(source, self._cache / path, version)
+        return Path(f"{self._at(path)}/{version}") if self.is_local else self._fetched(path, version)
 
-    def _fetched(self, source: str, cache: Path, version: str) -> Path:
+    def _fetched(self, path: str, version: str) -> Path:
+        cache = self._cache / path
         done = cache / version
         if done.is_dir():
             return done
         draft = cache / f".{version}.{uuid.uuid4().hex}"
         draft.mkdir(parents=True)
-        for name in self._fs.ls(source, detail=False):
+        # A store has no empty folders: of a tier that is not trained nothing is found, as of a version that is gone.
+        for name in self._fs.find(f"{self._at(path)}/{version}"):
             self._fs.get_file(name, str(draft / str(name).rpartition("/")[2]))
+        if self.version_of(path) != version:
+            shutil.rmtree(draft)
+            raise FileNotFoundError(f"{path} was replaced while it was fetched: read it again")
         for old in cache.iterdir():
             if old != draft:
                 shutil.rmtree(old, ignore_errors=True)

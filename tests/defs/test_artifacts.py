@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+import s3fs
 
 from shelfops_pipeline.defs.artifacts import ArtifactRoot
 
@@ -63,6 +64,43 @@ def test_a_folder_is_replaced_whole_and_only_the_latest_is_kept(root: ArtifactRo
     assert first != second
     assert len(root.names("panel")) == 2  # the pointer, and the folder it names
     assert root.folder("panel") == second
+
+
+def test_a_folder_without_files_can_be_read(root: ArtifactRoot) -> None:
+    fill(root, "one")
+    with root.replace_folder("panel"):
+        pass  # as of a tier that is not trained
+    assert list(root.folder("panel").iterdir()) == []
+
+
+def test_what_another_process_wrote_is_found(object_store: str, tmp_path: Path) -> None:
+    url = f"{object_store}/{uuid.uuid4().hex}"
+    reader = ArtifactRoot(url, tmp_path / "reader")
+    fill(reader, "one")
+    assert len(reader.names("panel")) == 2
+    s3fs.S3FileSystem.clear_instance_cache()  # the writer has a client of its own, as another process has
+    fill(ArtifactRoot(url, tmp_path / "writer"), "two")
+    assert (reader.folder("panel") / "demand.npy").read_text() == "two"
+
+
+def test_a_folder_that_is_replaced_while_it_is_fetched_is_not_mixed(
+    object_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"{object_store}/{uuid.uuid4().hex}"
+    writer, reader = ArtifactRoot(url, tmp_path / "writer"), ArtifactRoot(url, tmp_path / "reader")
+    fill(writer, "one")
+    version = reader.version_of
+
+    def then_replaced(path: str) -> str:
+        found = version(path)
+        monkeypatch.delattr(reader, "version_of")
+        fill(writer, "two")
+        return found
+
+    monkeypatch.setattr(reader, "version_of", then_replaced)
+    with pytest.raises(FileNotFoundError, match="read it again"):
+        reader.folder("panel")
+    assert (reader.folder("panel") / "demand.npy").read_text() == "two"
 
 
 def test_a_folder_whose_making_fails_leaves_the_old_one(root: ArtifactRoot) -> None:
