@@ -62,7 +62,7 @@ LOCK = $(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform lin
 lock: $(SET_UP) ## Pin the versions of pyproject.toml's extras in requirements*.txt
 	$(LOCK) --all-extras --output-file requirements-dev.txt
 	$(LOCK) --extra api --constraint requirements-dev.txt --output-file requirements.txt
-	$(LOCK) --extra ml --constraint requirements-dev.txt --output-file requirements-ml.txt
+	$(LOCK) --extra ml --extra s3 --constraint requirements-dev.txt --output-file requirements-ml.txt
 
 .PHONY: images
 images: $(SET_UP) ## Build the container images without an engine, run them, show their size; as root, on Debian

@@ -78,7 +78,7 @@ def test_a_lock_file_is_made_of_pins_alone(name: str) -> None:
     assert [line for line in lines if PIN.match(line) is None] == []
 
 
-@pytest.mark.parametrize(("name", "extras"), [("requirements.txt", ["api"]), ("requirements-ml.txt", ["ml"])])
+@pytest.mark.parametrize(("name", "extras"), [("requirements.txt", ["api"]), ("requirements-ml.txt", ["ml", "s3"])])
 def test_the_lock_files_fit_the_project_and_each_other(name: str, extras: list[str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     groups = [project["dependencies"], *(project["optional-dependencies"][extra] for extra in extras)]
