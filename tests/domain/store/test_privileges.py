@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, insert, text
 from sqlalchemy.exc import ProgrammingError
 
 from shelfops_pipeline.contracts.access import Scope
@@ -16,6 +16,7 @@ from shelfops_pipeline.store.alert_sync import sync_alerts
 from shelfops_pipeline.store.alerts import acknowledge, list_alerts, resolve
 from shelfops_pipeline.store.api_keys import issue_key, list_keys, note_use
 from shelfops_pipeline.store.engine import open_engine, url_string, warehouse_url
+from shelfops_pipeline.store.forecasts import ForecastStream, Form, Wanted, forecast_text
 from shelfops_pipeline.store.item_flags import clear_flag, flag_events, set_flag
 from shelfops_pipeline.store.migrate import grant_api, newest_revision, revision_of
 from shelfops_pipeline.store.operations import operational_alerts_of
@@ -26,6 +27,7 @@ from shelfops_pipeline.store.replenishment_records import Alert
 from shelfops_pipeline.store.requests import add_request, retrain_request
 from shelfops_pipeline.store.runs import pipeline_state
 from shelfops_pipeline.store.sales import series_sales
+from shelfops_pipeline.store.tables import items
 from shelfops_pipeline.store.totals import read_totals
 from shelfops_pipeline.store.transactions import replace_periods
 from tests.domain.store.support import SHOP, sales
@@ -68,6 +70,16 @@ def test_the_role_of_the_api_reads_what_is_published(reader: Engine) -> None:
     assert operational_alerts_of(reader, SHOP) == []
     assert revision_of(reader) == newest_revision()
     assert pipeline_state(reader, SHOP).latest == ()
+    assert forecast_text(reader, "r1", "s1", "milk") is not None
+
+
+def test_it_reads_many_series_by_category(reader: Engine, warehouse: Engine) -> None:
+    row = {"dataset": SHOP, "item_id": "milk", "attributes": {"category": "dairy"}}
+    with warehouse.begin() as connection:
+        connection.execute(insert(items), row)
+    for category, found in (("dairy", ["s1", "s2"]), ("bread", [])):
+        with ForecastStream(reader, SHOP, "r1", Wanted(categories=(category,)), Form.CSV) as stream:
+            assert [one.store_id for chunk in stream for one in chunk] == found
 
 
 def test_it_asks_for_a_retraining_once(reader: Engine) -> None:
@@ -125,6 +137,7 @@ def test_it_writes_down_what_people_decide(reader: Engine, warehouse: Engine) ->
         "DROP TABLE demand_forecasts",
         "CREATE TABLE mine (x int)",
         "SELECT * FROM transactions",
+        "UPDATE items SET attributes = '{}'",
         "SELECT * FROM transactions_2025_01",
         "SELECT * FROM quarantined_transactions",
         "SELECT * FROM ingested_periods",
