@@ -83,10 +83,9 @@ def purchase_orders(retailer: Retailer, warehouse: Warehouse, reorder_plan: pd.D
     serving, today = retailer.serving, reorder_plan[plan.PLANNED_ON].max().date()
     lines = pa.Table.from_pandas(purchase.order_lines(reorder_plan), preserve_index=False)
     assessed = pa.Table.from_pandas(purchase.assessed_lines(reorder_plan), preserve_index=False)
-    as_of = reorder_plan[plan.ACCEPTED_UNTIL].max().tz_localize(UTC).to_pydatetime()
     with warehouse.engine() as engine:
         this = (engine, serving.dataset, serving.release, lines)
-        found = propose_orders(*this, today=today, as_of=as_of, assessed=assessed)
+        found = propose_orders(*this, today=today, as_of=_accepted_until(reorder_plan), assessed=assessed)
     return dg.MaterializeResult(metadata={"for": str(today), "orders": len(found), "lines": sum(found.values())})
 
 
@@ -98,8 +97,14 @@ def stock_alerts(retailer: Retailer, warehouse: Warehouse, reorder_plan: pd.Data
     patience = timedelta(days=retailer.settings.count_days)
     with warehouse.engine() as engine:
         this = (engine, serving.dataset, serving.release, found)
-        happened = sync_alerts(*this, at=at, assessed=assessed, patience=patience)
+        happened = sync_alerts(*this, at=at, as_of=_accepted_until(reorder_plan), assessed=assessed, patience=patience)
     messages = (alert_message(event, alert) for event, alert in happened)
     told = announce(retailer.redis_url, alerts_channel(serving.dataset), messages)
     kinds, events = Counter(a.kind for a in found), Counter(event.value for event, _ in happened)
     return dg.MaterializeResult(metadata={"alerts": len(found), **dict(kinds), **dict(events), "announced": told})
+
+
+def _accepted_until(reorder_plan: pd.DataFrame) -> datetime:
+    """The moment up to which the plan counts with accepted orders."""
+    until: datetime = reorder_plan[plan.ACCEPTED_UNTIL].max().tz_localize(UTC).to_pydatetime()
+    return until

@@ -3,19 +3,18 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, delete, text
 
 from shelfops_pipeline.contracts.messages import AlertEvent
 from shelfops_pipeline.contracts.replenishment import AlertKind, AlertStatus
-from shelfops_pipeline.store.alerts import URGENCY
+from shelfops_pipeline.store.alerts import ORDERED, SHORT, URGENCY, hold_alerts
 from shelfops_pipeline.store.arrow import Rows, canonical
 from shelfops_pipeline.store.assessed import copy_assessed, judged
 from shelfops_pipeline.store.bulk import driver
 from shelfops_pipeline.store.copying import JSONB_VERSION, copy_in
-from shelfops_pipeline.store.engine import lock_key
 from shelfops_pipeline.store.jsonb import storable, to_json
 from shelfops_pipeline.store.replenishment_records import Alert, StockAlert
 from shelfops_pipeline.store.replenishment_tables import stock_alerts
@@ -43,6 +42,13 @@ _WORSE: Final = f"{_RANK.format('f')} < {_RANK.format('a')}"
 _STANDING: Final = "a.dataset = :dataset AND a.status <> 'resolved'"
 _LASTING: Final = "a.dataset = :dataset AND (a.status <> 'resolved' OR a.cause_gone_at IS NULL)"
 _OVER: Final = f"({judged('a')} OR a.unknown_since < :forgotten)"
+# What was accepted since the plan looked is said by its alert, and stays said: that plan does not count with it.
+_ORDERED: Final = f"""
+    UPDATE found AS f SET details = f.details || jsonb_build_object('{ORDERED}', l.quantity)
+    FROM purchase_orders AS o JOIN purchase_order_lines AS l USING (order_id)
+    WHERE o.dataset = :dataset AND o.status = 'accepted' AND o.decided_at > :as_of AND l.quantity > 0
+        AND (l.store_id, l.item_id) = (f.store_id, f.item_id) AND f.kind = ANY(:short)
+"""
 _NOTICED: Final = f"""
     UPDATE stock_alerts AS a SET cause_gone_at = :at
     WHERE a.dataset = :dataset AND a.status = 'resolved' AND a.cause_gone_at IS NULL AND {_OVER}
@@ -93,11 +99,13 @@ def sync_alerts(
     alerts: Sequence[Alert],
     *,
     at: datetime,
+    as_of: datetime | None = None,
     assessed: "Rows | None" = None,
     patience: timedelta = timedelta(0),
 ) -> list[tuple[AlertEvent, StockAlert]]:
     """Make `alerts`, found at `at`, those that stand; returns what happened, in that order.
 
+    They count with the orders that were accepted until `as_of` (None: now); those of later ones say what is ordered.
     `assessed` has the store_id and item_id of the series whose stock is known; None: of all. One that stands already
     keeps its id, state and first time; one that gets more severe is open again. One that is not found any more is
     resolved; of a series that could not be assessed it stays, for `patience` from then on. One that a person resolved
@@ -105,10 +113,12 @@ def sync_alerts(
     counts.
     """
     values = {"dataset": dataset, "release": release, "at": at, "system": SYSTEM, "forgotten": at - patience}
+    values |= {"as_of": datetime.now(UTC) if as_of is None else as_of, "short": list(SHORT)}
     with engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key(f"alerts:{dataset}")})
+        hold_alerts(connection, dataset)
         copy_assessed(connection, assessed)
         _copy_found(connection, alerts)
+        _execute(connection, _ORDERED, values)
         _execute(connection, _NOTICED, values)
         resolved = _execute(connection, _RESOLVED, values)
         updated = {row["alert_id"] for row in _execute(connection, _UPDATED, values)}

@@ -8,13 +8,15 @@ from sqlalchemy.engine import RowMapping
 from shelfops_pipeline.contracts.messages import AlertEvent, AlertMessage
 from shelfops_pipeline.contracts.replenishment import AlertKind, AlertSeverity, AlertStatus
 from shelfops_pipeline.errors import ShelfOpsError
+from shelfops_pipeline.store.engine import lock_key
 from shelfops_pipeline.store.replenishment_records import StockAlert
 from shelfops_pipeline.store.replenishment_tables import purchase_order_lines, stock_alerts
 
 table, lines = stock_alerts.c, purchase_order_lines.c
 ORDERED: Final = "ordered"
 """In an alert's details: units of the series in an order accepted since the plan that raised or changed the alert."""
-_SHORT: Final = (AlertKind.REORDER_NOW.value, AlertKind.STOCKOUT_RISK.value)
+SHORT: Final = (AlertKind.REORDER_NOW.value, AlertKind.STOCKOUT_RISK.value)
+"""The kinds that an order may end."""
 URGENCY: Final = {severity.value: rank for rank, severity in enumerate(AlertSeverity)}
 
 
@@ -105,12 +107,19 @@ def resolve(engine: Engine, dataset: str, alert_id: str, *, who: str, note: str 
     return _change(engine, dataset, alert_id, (AlertStatus.OPEN, AlertStatus.ACKNOWLEDGED), values)
 
 
+def hold_alerts(connection: Connection, dataset: str) -> None:
+    """Until this transaction ends nobody else changes several alerts of the retailer: two who lock the same rows in
+    another order wait for each other."""
+    connection.execute(select(func.pg_advisory_xact_lock(lock_key(f"alerts:{dataset}"))))
+
+
 def mark_ordered(connection: Connection, dataset: str, order_id: str) -> None:
     """Let the alerts that stand for what is in an order say how much is ordered; the next plan counts with it."""
+    hold_alerts(connection, dataset)
     this = and_(table.store_id == lines.store_id, table.item_id == lines.item_id, table.dataset == dataset)
     ordered = func.jsonb_build_object(ORDERED, lines.quantity)
     values = {"details": table.details.concat(ordered), "updated_at": func.clock_timestamp()}
-    standing = (table.status != AlertStatus.RESOLVED, table.kind.in_(_SHORT), lines.quantity > 0)
+    standing = (table.status != AlertStatus.RESOLVED, table.kind.in_(SHORT), lines.quantity > 0)
     connection.execute(update(stock_alerts).where(lines.order_id == order_id, this, *standing).values(values))
 
 

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from sqlalchemy import Engine, event, text
+from sqlalchemy.exc import OperationalError
 
 from shelfops_pipeline.contracts.replenishment import OrderAction, OrderStatus
 from shelfops_pipeline.store.accepted import accepted_lines
 from shelfops_pipeline.store.alert_sync import sync_alerts
-from shelfops_pipeline.store.alerts import alerts_of_order, list_alerts
+from shelfops_pipeline.store.alerts import alerts_of_order, hold_alerts, list_alerts
+from shelfops_pipeline.store.engine import open_engine
 from shelfops_pipeline.store.orders import OrderChangedError, decide_order, edit_line, list_orders, read_order
 from shelfops_pipeline.store.propose import propose_orders
 from shelfops_pipeline.store.replenishment_records import Alert, PurchaseOrder
@@ -139,3 +141,29 @@ def test_an_alert_says_at_once_that_its_item_was_ordered_until_a_plan_counts_it(
     assert [alert.item_id for alert in alerts_of_order(warehouse, SHOP, order.order_id)] == ["milk"]
     sync_alerts(warehouse, SHOP, "r1", found, at=datetime(2025, 3, 4, tzinfo=UTC))
     assert alerts_of_order(warehouse, SHOP, order.order_id) == []
+
+
+def test_an_order_accepted_while_the_plan_was_made_is_still_said_by_its_alert(warehouse: Engine) -> None:
+    propose(warehouse, {"milk": 12, "eggs": 30})
+    found = [Alert("s1", "milk", "reorder_now", "medium", ""), Alert("s1", "eggs", "overstock", "low", "")]
+    looked = accepted_lines(warehouse, SHOP, after=TODAY - timedelta(days=1)).as_of
+    order = decide_order(warehouse, SHOP, proposed(warehouse).order_id, action=ACCEPT, who="ann")
+    at = datetime(2025, 3, 3, tzinfo=UTC)
+    raised = sync_alerts(warehouse, SHOP, "r1", found, at=at, as_of=looked)
+    assert {alert.item_id: alert.details for _, alert in raised} == {"milk": {"ordered": 12}, "eggs": {}}
+    assert sync_alerts(warehouse, SHOP, "r1", found, at=at, as_of=looked) == []
+    assert len(alerts_of_order(warehouse, SHOP, order.order_id)) == 1
+
+
+def test_a_decision_waits_for_whoever_changes_many_alerts(warehouse: Engine) -> None:
+    """They lock the same rows, in no common order: one of the two would be refused as a deadlock."""
+    propose(warehouse, {"milk": 12})
+    order_id = proposed(warehouse).order_id
+    impatient = open_engine(str(warehouse.url), patience=0.2)
+    with warehouse.begin() as plan:
+        hold_alerts(plan, SHOP)
+        with pytest.raises(OperationalError, match="statement timeout"):
+            decide_order(impatient, SHOP, order_id, action=ACCEPT, who="ann")
+        assert proposed(warehouse).order_id == order_id
+    assert decide_order(impatient, SHOP, order_id, action=ACCEPT, who="ann").decided_by == "ann"
+    impatient.dispose()
