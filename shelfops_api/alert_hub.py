@@ -118,9 +118,11 @@ class AlertHub:
                 self._snapshot = (began, text)
             return self._snapshot[1]
 
-    def tell(self, message: AlertMessage) -> None:
+    def tell(self, *messages: AlertMessage) -> None:
         """Announce what happened here; blocks, so not for the event loop. Without Redis at least our watchers hear."""
-        if not announce(self._url, alerts_channel(self._settings.retailer), [message]) and self._loop is not None:
+        if announce(self._url, alerts_channel(self._settings.retailer), messages) or self._loop is None:
+            return
+        for message in messages:
             self._loop.call_soon_threadsafe(self._pass_on, message)
 
     async def watch(self) -> NoReturn:

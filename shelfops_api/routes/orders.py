@@ -4,8 +4,10 @@ import re
 from datetime import date
 from typing import Annotated, Any, Final
 
+import structlog
 from fastapi import APIRouter, BackgroundTasks, Header, Query, Request
 from fastapi.responses import Response
+from sqlalchemy.exc import SQLAlchemyError
 
 from shelfops_api.auth import Principal
 from shelfops_api.conditional import CSV, JSON, caching_headers, etag, json_answer, not_modified, tags
@@ -25,6 +27,7 @@ from shelfops_api.operations import (
 from shelfops_api.routes.order_models import LineChange, Order, OrderEvent, OrderEvents, OrderPage, OrderWithLines
 from shelfops_pipeline.contracts.messages import AlertEvent
 from shelfops_pipeline.contracts.replenishment import OrderAction, OrderStatus
+from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.store import orders as store
 from shelfops_pipeline.store.alerts import alert_message, alerts_of_order
 from shelfops_pipeline.store.order_csv import order_csv
@@ -50,6 +53,8 @@ IfMatch = Annotated[
         examples=['"3.json"'],
     ),
 ]
+
+log = structlog.get_logger(__name__)
 
 
 @router.get("", responses=_PROBLEMS, dependencies=READ)
@@ -114,8 +119,7 @@ def accept(
 ) -> OrderWithLines:
     """Accept a proposed order; its alerts say at once how much is ordered."""
     told = _decided(services, order_id, OrderAction.ACCEPT, who, remark, if_match, response)
-    for alert in alerts_of_order(services.warehouse.engine(), services.settings.retailer, order_id):
-        later.add_task(services.alerts.tell, alert_message(AlertEvent.UPDATED, alert))
+    later.add_task(_tell_alerts, services, order_id)
     return told
 
 
@@ -175,6 +179,17 @@ def _decided(
         seen=_seen(order_id, if_match),
     )
     return _told(order, response)
+
+
+def _tell_alerts(services: Services, order_id: str) -> None:
+    """Announce what an accepted order has changed. It is decided already: what fails here is no refusal, and watchers
+    find it in the warehouse."""
+    try:
+        alerts = alerts_of_order(services.warehouse.engine(), services.settings.retailer, order_id)
+    except (ShelfOpsError, SQLAlchemyError) as error:
+        log.warning("alerts_not_told", order_id=order_id, reason=str(getattr(error, "orig", None) or error))
+        return
+    services.alerts.tell(*(alert_message(AlertEvent.UPDATED, alert) for alert in alerts))
 
 
 def _told(order: PurchaseOrder, response: Response) -> OrderWithLines:
