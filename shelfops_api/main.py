@@ -65,7 +65,7 @@ ROUTERS: Final = tuple(room.router for room in _ROOMS)
 
 _CORS: Final[dict[str, Any]] = {
     "allow_methods": ["GET", "POST", "PUT", "PATCH", "DELETE"],
-    "allow_headers": ["Authorization", "X-API-Key", "X-Request-ID", "Idempotency-Key", "If-None-Match"],
+    "allow_headers": ["Authorization", "X-API-Key", "X-Request-ID", "Idempotency-Key", "If-None-Match", "If-Match"],
     "expose_headers": ["ETag", "Location", "X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy"],
 }
 
