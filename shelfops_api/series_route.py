@@ -18,10 +18,11 @@ class SeriesRoute(APIRoute):
     """
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        series = _sent(scope, self.path.removesuffix(SERIES)) if self.path.endswith(SERIES) else None
+        prefix = f"{scope.get('root_path', '')}{self.path.removesuffix(SERIES)}"
+        series = _sent(scope, prefix) if self.path.endswith(SERIES) else None
         if series is None:
             return super().matches(scope)
-        path = f"{scope.get('root_path', '')}{self.path.removesuffix(SERIES)}-/-"
+        path = f"{prefix}-/-"
         match, child_scope = super().matches({**scope, "path": path})
         if match is not Match.NONE:
             child_scope["path_params"] |= series
@@ -30,6 +31,7 @@ class SeriesRoute(APIRoute):
 
 def _sent(scope: Scope, prefix: str) -> dict[str, str] | None:
     """The two ids behind `prefix`; None where there are none, or the server does not tell what was sent."""
-    _, _, rest = scope.get("raw_path", b"").partition(prefix.encode())
-    store, _, item = rest.partition(b"/")
-    return {"store_id": unquote(store), "item_id": unquote(item)} if store and item else None
+    sent, start = scope.get("raw_path") or b"", prefix.encode()
+    store, _, item = sent.removeprefix(start).partition(b"/")
+    known = sent.startswith(start) and store and item
+    return {"store_id": unquote(store), "item_id": unquote(item)} if known else None

@@ -74,6 +74,8 @@ def test_ids_may_have_any_character_where_slashes_are_escaped(
         assert api.get("/v1/forecasts/S/1/milk").json()["item_id"] == "1/milk"  # an item's own need not be
         assert api.get("/v1/forecasts?limit=2").json()["series"][0]["store_id"] == "..", "the list is another route"
         assert api.post("/v1/forecasts/S%2F1/milk").status_code == 405
+        for path in ("/page/v1/forecasts/S%2F1/milk", "/v1/v1/forecasts/S%2F1/milk"):
+            assert api.get(path).status_code == 404, path
         assert "\n'=1+1,'-1,2025-07-25," in api.get("/v1/forecasts", headers={"Accept": "text/csv"}).text
         with Client(str(api.base_url)) as client:
             assert client.forecast("S/1", "milk").store_id == "S/1"
