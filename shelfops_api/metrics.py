@@ -1,11 +1,13 @@
 """What Prometheus may know. Labels have few values: route templates, never paths, keys or series."""
 
+from threading import Lock
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from shelfops_api.pipeline_metrics import PipelineMetrics
+from shelfops_api.snapshot import Snapshot
 
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics", "generate_latest"]
 
@@ -30,7 +32,7 @@ class Metrics:
         self.answers: Final = Counter("shelfops_api_answers", "Stored answers by origin", ("origin",), registry=own)
         self.sockets: Final = Gauge("shelfops_api_websocket_clients", "Open alert streams", registry=own)
         self.slow_sockets: Final = Counter("shelfops_api_websocket_dropped", "Streams closed as too slow", registry=own)
-        self.champion: Final = Gauge(
+        self._champion = Gauge(
             "shelfops_champion_info", "1 for what serves", ("release", "version", "cold_start"), registry=own
         )
         self.published: Final = Gauge(
@@ -43,6 +45,8 @@ class Metrics:
             registry=own,
         )
         self.pipeline: Final = PipelineMetrics(own)
+        self.telling: Final = Lock()
+        """Held from setting states anew to writing them out: of two who ask at once neither gets half of them."""
         self.up: Final = Gauge("shelfops_up", "1 if it answers", ("service",), registry=own)
 
     def answered(self, route: str, method: str, status: int, seconds: float | None) -> None:
@@ -50,3 +54,10 @@ class Metrics:
         self._requests.labels(route, method if method in _METHODS else "other", str(status)).inc()
         if seconds is not None:
             self._seconds.labels(route).observe(seconds)
+
+    def tell_champion(self, snapshot: Snapshot | None) -> None:
+        """Say what serves. One caller at a time."""
+        self._champion.clear()
+        if snapshot is not None:
+            cold = snapshot.pointer.cold_start
+            self._champion.labels(snapshot.release, snapshot.pointer.version, cold.version if cold else "").set(1)

@@ -4,16 +4,13 @@ from datetime import UTC, datetime, time
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Gauge
-from sqlalchemy.exc import SQLAlchemyError
 
 from shelfops_api.snapshot import Snapshot
-from shelfops_api.warehouse import Warehouse
-from shelfops_pipeline.errors import ShelfOpsError
-from shelfops_pipeline.store.runs import PipelineState, pipeline_state
+from shelfops_pipeline.store.runs import PipelineState
 
 
 class PipelineMetrics:
-    """Gauges, set anew each time that somebody asks; what is not known has no value."""
+    """Gauges, set anew each time that somebody asks; what is not known has no value. One caller at a time."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def gauge(name: str, what: str, *labels: str) -> Gauge:
@@ -32,16 +29,14 @@ class PipelineMetrics:
             "shelfops_champion_training_cutoff_timestamp_seconds", "Last day seen in training", "tier", "version"
         )
 
-    def measure(self, warehouse: Warehouse, retailer: str, snapshot: Snapshot | None) -> None:
-        """Set every gauge to what is known now."""
+    def tell(self, state: PipelineState | None, snapshot: Snapshot | None) -> None:
+        """Set every gauge to what is known now; None: nothing is."""
         for gauge in (self._ended, self._seconds, self._alerts, self._requests, self._quality, self._cutoff):
             gauge.clear()
         if snapshot is not None:
             self._tell_champion(snapshot)
-        try:
-            self._tell_runs(pipeline_state(warehouse.engine(), retailer))
-        except (ShelfOpsError, SQLAlchemyError):  # shelfops_up says it
-            return
+        if state is not None:
+            self._tell_runs(state)
 
     def _tell_champion(self, snapshot: Snapshot) -> None:
         for version, manifest in snapshot.manifests.items():

@@ -3,6 +3,7 @@
 import math
 import time
 
+import structlog
 from fastapi import APIRouter, Depends
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -20,8 +21,11 @@ from shelfops_api.metrics import CONTENT_TYPE_LATEST, generate_latest
 from shelfops_pipeline.contracts.access import Scope
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.store.reads import latest_release
+from shelfops_pipeline.store.runs import PipelineState, pipeline_state
 
 _PATIENCE_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
 
 
 async def _guard(connection: HTTPConnection, services: ServicesDep) -> None:
@@ -43,17 +47,14 @@ def metrics(metrics: MetricsDep, services: ServicesDep) -> Response:
 
     Anybody may ask, unless `SHELFOPS_API_METRICS_AUTH=on`: then it needs the scope `read`.
     """
-    snapshot = services.champion.snapshot
-    metrics.champion.clear()
-    if snapshot is not None:
-        cold = snapshot.pointer.cold_start
-        metrics.champion.labels(snapshot.release, snapshot.pointer.version, cold.version if cold else "").set(1)
-    metrics.pipeline.measure(services.warehouse, services.settings.retailer, snapshot)
-    published = _published(services)
+    published, state, snapshot = _published(services), _pipeline(services), services.champion.snapshot
     metrics.published.set(math.nan if published is None else time.time() - published)
     if services.settings.redis_url is not None:
         metrics.up.labels("redis").set(_redis_answers(services.settings.redis_url.get_secret_value()))
-    text = generate_latest(metrics.registry)  # type: ignore[no-untyped-call]
+    with metrics.telling:
+        metrics.tell_champion(snapshot)
+        metrics.pipeline.tell(state, snapshot)
+        text = generate_latest(metrics.registry)  # type: ignore[no-untyped-call]
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
@@ -66,6 +67,14 @@ def _published(services: Services) -> float | None:
         return None
     services.metrics.up.labels("warehouse").set(1)
     return None if release is None else release.published_at.timestamp()
+
+
+def _pipeline(services: Services) -> PipelineState | None:
+    try:
+        return pipeline_state(services.warehouse.engine(), services.settings.retailer)
+    except (ShelfOpsError, SQLAlchemyError) as error:
+        log.warning("pipeline_not_told", reason=str(getattr(error, "orig", None) or error))
+        return None
 
 
 def _redis_answers(url: str) -> bool:

@@ -1,5 +1,6 @@
 """What /metrics tells of the pipeline and of the champion's quality."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine
@@ -42,6 +43,9 @@ def test_metrics_tell_of_runs_and_quality_and_go_on_without_the_tables(
         assert not any('metric="mape"' in name for name in lines), "what is undefined has no value"
         cutoff = lines['shelfops_champion_training_cutoff_timestamp_seconds{tier="cold_start",version="v1"}']
         assert datetime.fromtimestamp(float(cutoff), UTC).date() == retailer.panel.last_observed
+        with ThreadPoolExecutor(8) as monitors:
+            texts = list(monitors.map(lambda _: api.get("/metrics").text, range(40)))
+        assert all(last in told(text) for text in texts), "no monitor is told what another's question has cleared"
         with warehouse.begin() as connection:
             pipeline_runs.drop(connection)
         answer = api.get("/metrics")
