@@ -104,9 +104,7 @@ class Warehouse:
         if found is not None and found >= wanted:
             return None
         tables = "The warehouse has no tables yet" if found is None else f"The warehouse's tables are of {found}"
-        return (
-            f"{tables}, this service needs {wanted}: run the migrations, as `shelfops keys list` does before it reads"
-        )
+        return f"{tables}, this service needs {wanted}: run `shelfops migrate`"
 
     def close(self) -> None:
         """Give all connections back."""

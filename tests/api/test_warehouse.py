@@ -46,7 +46,7 @@ def test_a_database_that_was_never_migrated(retailer: Retailer, postgres_url: st
     with served(api_settings(retailer.models.parent, postgres_url, api_auth=auth)) as api:
         body = check_problem(api, api.get("/v1/forecasts/S1/milk", headers=key), 503, "warehouse_outdated")
         assert "no tables yet" in body["detail"]
-        assert "run the migrations" in body["detail"]
+        assert "run `shelfops migrate`" in body["detail"]
         assert api.get("/readyz").json()["warehouse"] == "outdated"
         assert api.get("/healthz").status_code == 200
 
