@@ -1,10 +1,10 @@
 """What `shelfops up` runs: each service's command, environment and sign of readiness, in starting order."""
 
+import http.client
 import json
 import os
 import socket
 import sys
-import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -25,6 +25,8 @@ LOCATION: Final = "shelfops"
 CODE_SERVER: Final = "code-server"
 DEFINITIONS: Final = "shelfops_pipeline.definitions"
 API: Final = "shelfops_api.main:app"
+_PROBE_SECONDS: Final = 5.0
+"""How long a busy machine may take to answer; Ctrl-C waits for it, too."""
 _HEALTH_QUERY: Final = "{instance{daemonHealth{allDaemonStatuses{required healthy}}}}"
 
 
@@ -214,9 +216,9 @@ def require_free(ports: Ports) -> None:
 def answers(url: str) -> bool:
     """Does a GET return 200 right now?"""
     try:
-        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310
+        with urllib.request.urlopen(url, timeout=_PROBE_SECONDS) as response:  # noqa: S310
             return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
+    except (OSError, http.client.HTTPException):  # the latter: it ended in the middle of its answer
         return False
 
 
@@ -226,10 +228,13 @@ def _daemon_healthy(port: int) -> bool:
         f"http://{HOST}:{port}/graphql", data=body, headers={"Content-Type": "application/json"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=3) as response:  # noqa: S310
-            health = json.load(response)["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
-    except (urllib.error.URLError, OSError):
+        with urllib.request.urlopen(request, timeout=_PROBE_SECONDS) as response:  # noqa: S310
+            data = json.load(response)["data"]
+    except (OSError, http.client.HTTPException):
         return False
+    if data is None:  # GraphQL's way to say that something went wrong
+        return False
+    health = data["instance"]["daemonHealth"]["allDaemonStatuses"]
     return all(status["healthy"] for status in health if status["required"])
 
 
