@@ -10,8 +10,9 @@ _BLANKS: Final = (
     "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
+_WIDE: Final = "\uff1d\uff0b\uff0d\uff20"  # = + - @ in full width, which some spreadsheets take for the usual ones
 # Both in the common part of Python's and PostgreSQL's regular expressions: literal characters only.
-FORMULA: Final = f"^[{_BLANKS}]*[=+@|%-]|^[\t\r\n]"
+FORMULA: Final = f"^[{_BLANKS}]*[{_WIDE}=+@|%-]|^[\t\r\n]"
 _QUOTED: Final = '[",\r\n]'
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import ARRAY, Engine, Text, func, literal, literal_column, selec
 from shelfops_pipeline.store.csv_cells import cell, sql_cell
 
 FORMULAS = ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", "\n", " =1", "\u3000\xa0-1", '=cmd|" /C calc"!A0', "|x", "%1"]
+FORMULAS += ["\uff1d1+1", "\uff0b1", " \uff0d1", "\uff20A1"]
 PLAIN = ["milk", "BREAD/BAKERY", "a=b", "1-2", " x", 'say "hi"', "a,b", "a\nb", "Käse", "'quoted", "", "x-"]
 
 
@@ -28,7 +29,7 @@ def test_anything_else_stays(text: str) -> None:
 def test_a_spreadsheet_finds_no_formula_in_any_text(text: str) -> None:
     written = cell(text)
     assert written in (text, f"'{text}")
-    assert not written.lstrip().startswith(("=", "+", "-", "@", "|", "%"))
+    assert not written.lstrip().startswith(("=", "+", "-", "@", "|", "%", "\uff1d", "\uff0b", "\uff0d", "\uff20"))
     assert not written.startswith(("\t", "\r", "\n"))
 
 
