@@ -13,7 +13,7 @@ from anyio import CapacityLimiter, to_thread
 
 from shelfops_api.schemas import SeriesForecast, SeriesRequest
 from shelfops_api.snapshot import Snapshot
-from shelfops_api.whatif import Question, SeriesKey, checked, forecasts, raised_or_given
+from shelfops_api.whatif import Question, SeriesKey, checked, forecasts
 from shelfops_pipeline.contracts.columns import Metric
 from shelfops_pipeline.store.records import OnlineFeatures
 
@@ -28,7 +28,7 @@ Outcome = list[SeriesForecast] | Exception
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One request: what `predict_batch` is asked."""
+    """One request: what would be different of which series, and what was published for them."""
 
     snapshot: Snapshot
     features: Mapping[SeriesKey, OnlineFeatures]
@@ -48,7 +48,8 @@ class Batcher:
         self._thread = CapacityLimiter(1)  # of its own: those of the routes may all wait for the warehouse
 
     async def predict(self, job: Job) -> list[SeriesForecast]:
-        """The forecasts in the order of the job. Raises what `predict_batch` raises for it."""
+        """The forecasts in the order of the job. Raises what `whatif.checked` finds wrong with it, and ArithmeticError
+        for a forecast that is not finite."""
         answer: asyncio.Future[list[SeriesForecast]] = asyncio.get_running_loop().create_future()
         self._waiting.append((job, answer))
         if self._work is None or self._work.done():
@@ -104,7 +105,5 @@ def _checked(job: Job) -> list[Question] | Exception:
 
 
 def _given(answers: Sequence[SeriesForecast | ArithmeticError]) -> Outcome:
-    try:
-        return [raised_or_given(one) for one in answers]
-    except ArithmeticError as error:
-        return error
+    wrong = next((one for one in answers if isinstance(one, ArithmeticError)), None)
+    return wrong or [one for one in answers if not isinstance(one, ArithmeticError)]

@@ -37,17 +37,6 @@ class Question:
         return self.features.model_version, self.features.origin
 
 
-def predict_batch(
-    snapshot: Snapshot,
-    features: Mapping[SeriesKey, OnlineFeatures],
-    batch: Sequence[SeriesRequest],
-    metric: Metric,
-) -> list[SeriesForecast]:
-    """The forecasts in the order of `batch`; raises what `checked` and `forecasts` find wrong."""
-    found = forecasts(snapshot.release, checked(snapshot, features, batch), metric)
-    return [raised_or_given(one) for one in found]
-
-
 def checked(
     snapshot: Snapshot, features: Mapping[SeriesKey, OnlineFeatures], batch: Sequence[SeriesRequest]
 ) -> list[Question]:
@@ -59,10 +48,11 @@ def checked(
     questions, faults = list[Question](), list[Fault]()
     for i, series in enumerate(batch):
         row = features[series.key]
-        question = Question(series, snapshot.model(row.model_version), row, {})
-        Layout.of(question.model.spec).check(row.values)
-        faults += _note_changes(question, i)
-        questions.append(question)
+        model = snapshot.model(row.model_version)
+        Layout.of(model.spec).check(row.values)
+        changes, wrong = _changes(series, model, _horizons(model.spec.grain, model.spec.horizon, row.origin), i)
+        questions.append(Question(series, model, row, changes))
+        faults += wrong
     if faults:
         first = min(faults, key=lambda fault: fault.pointer)
         raise Problem(Code(first.code), f"{first.pointer}: {first.detail}", faults)
@@ -82,13 +72,6 @@ def forecasts(release: str, questions: Sequence[Question], metric: Metric) -> li
     return [answers[i] for i in range(len(questions))]
 
 
-def raised_or_given(answer: SeriesForecast | ArithmeticError) -> SeriesForecast:
-    """The forecast. Raises the error that stands in its place."""
-    if isinstance(answer, ArithmeticError):
-        raise answer
-    return answer
-
-
 def _state(asked: Sequence[Question]) -> SeriesState:
     """The states of one group's series, changed as asked."""
     origin = np.datetime64(asked[0].features.origin)
@@ -104,25 +87,29 @@ def _horizons(grain: Grain, horizon: int, origin: date) -> dict[date, int]:
     return {day: h for h, day in enumerate(target_dates(grain, horizon, np.datetime64(origin)).tolist(), start=1)}
 
 
-def _note_changes(question: Question, i: int) -> Iterable[Fault]:
-    """Put the overrides of series `i` of a request into the question; yields what cannot be done."""
-    spec, series = question.model.spec, question.series
-    horizons, known = _horizons(spec.grain, spec.horizon, question.features.origin), spec.channels
-    for k, day in enumerate(series.dates or ()):
-        if day not in horizons:
-            yield _outside(("series", i, "dates", k), day, horizons)
+def _changes(
+    series: SeriesRequest, model: ServedModel, horizons: Mapping[date, int], i: int
+) -> tuple[Changes, list[Fault]]:
+    """(what series `i` of a request overrides, what of it cannot be done)."""
+    changes, known = Changes(), model.spec.channels
+    faults = [
+        _outside(("series", i, "dates", k), day, horizons)
+        for k, day in enumerate(series.dates or ())
+        if day not in horizons
+    ]
     for k, override in enumerate(series.overrides):
         at = ("series", i, "overrides", k)
         if override.date not in horizons:
-            yield _outside((*at, "date"), override.date, horizons)
+            faults.append(_outside((*at, "date"), override.date, horizons))
             continue
         for name, value in override.changes().items():
             if name in known:
-                question.changes.setdefault(name, []).append((horizons[override.date], value))
+                changes.setdefault(name, []).append((horizons[override.date], value))
             else:
                 place = (*at, "covariates", name) if name in override.covariates else (*at, name)
-                detail = f"model {question.model.version} does not use '{name}'; it knows {', '.join(known) or 'none'}"
-                yield Fault(location="body", pointer=pointer(place), detail=detail, code=Code.UNKNOWN_CHANNEL)
+                detail = f"model {model.version} does not use '{name}'; it knows {', '.join(known) or 'none'}"
+                faults.append(Fault(location="body", pointer=pointer(place), detail=detail, code=Code.UNKNOWN_CHANNEL))
+    return changes, faults
 
 
 def _outside(place: tuple[object, ...], day: date, horizons: Mapping[date, int]) -> Fault:

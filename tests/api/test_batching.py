@@ -14,7 +14,7 @@ from shelfops_api.champion import Champion
 from shelfops_api.errors import Problem
 from shelfops_api.schemas import SeriesForecast, SeriesRequest
 from shelfops_api.snapshot import Snapshot
-from shelfops_api.whatif import Question, forecasts, predict_batch
+from shelfops_api.whatif import Question, forecasts
 from shelfops_pipeline.contracts.columns import Metric
 from shelfops_pipeline.store.records import OnlineFeatures
 from tests.api.support import DATASET, PUBLISHED, SHORT_HISTORY, Retailer
@@ -76,7 +76,8 @@ def test_jobs_together_have_the_answers_that_they_have_alone(retailer: Retailer,
     assert [fault.pointer for fault in refused.errors] == ["/series/0/dates/0"]
     for one, answer in zip(jobs, answers, strict=True):
         assert isinstance(answer, list)
-        alone = predict_batch(one.snapshot, one.features, one.series, one.metric)
+        (alone,) = predict_together([one])
+        assert isinstance(alone, list)
         assert [series.item_id for series in answer] == [series.item_id for series in alone]
         np.testing.assert_allclose(means(answer), means(alone), rtol=1e-5, atol=1e-5)
 
@@ -108,6 +109,7 @@ def test_a_forecast_that_is_not_finite_fails_its_own_job_alone(retailer: Retaile
     unknown = told(unknown, np.full_like(row.values, np.nan))
     failed, answered = predict_together([unknown, job(retailer, snapshot, 0)])
     assert isinstance(failed, ArithmeticError)
+    assert "not finite" in str(failed)
     assert isinstance(answered, list)
     assert np.isfinite(means(answered)).all()
 
