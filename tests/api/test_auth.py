@@ -185,15 +185,12 @@ def test_an_expired_token_says_so(door: Door) -> None:
     refused(door, door.client.get(PATH, headers=bearer(forged(exp=int(time.time()) - 1))), 401, "token_expired")
 
 
-def test_a_token_that_was_good_expires(door: Door, tmp_path: Path) -> None:
-    url = str(door.settings.database_url.get_secret_value()) if door.settings.database_url else ""
-    now = int(time.time())
+def test_a_token_that_was_good_expires(door: Door) -> None:
     known = ApiKey.parse(door.keys[Scope.READ])
     assert known is not None
-    short = bearer(forged(sub=known.key_id, scope="read", exp=now + 2))
-    assert url
+    short = bearer(forged(sub=known.key_id, scope="read", exp=int(time.time()) + 3))
     assert is_in(door.client.get(PATH, headers=short))
-    until(lambda: door.client.get(PATH, headers=short).status_code == 401, 5)
+    until(lambda: door.client.get(PATH, headers=short).status_code == 401)
     refused(door, door.client.get(PATH, headers=short), 401, "token_expired")
 
 
