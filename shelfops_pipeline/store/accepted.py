@@ -27,13 +27,14 @@ class Accepted:
 
 
 # Somebody may accept an order days after its plan. These days pass on the plan's calendar, which is that of the counts:
-# the two run together where the data are of today, and the clock says nothing where older data are replayed.
+# the two run together where the data are of today, and the clock says nothing where older data are replayed. They are
+# whole days since the proposal, not dates: midnight lies between plan and planner in some part of the world.
 _LINES = """
     SELECT l.store_id, l.item_id, o.placed_on, sum(l.quantity) AS quantity
     FROM (
-        SELECT order_id, greatest(order_date, planned_on + (
-            (decided_at AT TIME ZONE 'UTC')::date - (proposed_at AT TIME ZONE 'UTC')::date
-        )) AS placed_on
+        SELECT order_id, greatest(
+            order_date, planned_on + CAST(floor(extract(epoch FROM decided_at - proposed_at) / 86400) AS integer)
+        ) AS placed_on
         FROM purchase_orders WHERE dataset = :dataset AND status = :accepted
     ) AS o JOIN purchase_order_lines AS l USING (order_id)
     WHERE o.placed_on > :after AND l.quantity > 0
@@ -46,7 +47,7 @@ _HELD = "SELECT FROM purchase_orders WHERE dataset = :dataset AND status = :prop
 def accepted_lines(engine: Engine, dataset: str, *, after: date) -> Accepted:
     """What was accepted and placed after that day, by series and day.
 
-    An order is placed on its day or, if it was accepted later, on the day of its plan plus the days (UTC) that passed
+    An order is placed on its day or, if it was accepted later, on the day of its plan plus the whole days that passed
     between the proposal and the decision.
     """
     values = {"dataset": dataset, "after": after, "accepted": OrderStatus.ACCEPTED, "proposed": OrderStatus.PROPOSED}

@@ -119,6 +119,18 @@ def test_an_order_that_is_accepted_days_later_was_placed_then(warehouse: Engine)
     assert accepted_lines(warehouse, "other", after=TODAY).lines == ()
 
 
+def test_an_order_is_placed_on_its_day_wherever_midnight_lies(warehouse: Engine) -> None:
+    propose(warehouse, {"milk": 12})
+    decide_order(warehouse, SHOP, proposed(warehouse).order_id, action=ACCEPT, who="ann")
+    for hour, waited, days in ((18, 15, 0), (23, 15, 0), (3, 15, 0), (23, 23, 0), (23, 39, 1)):
+        at = datetime(2025, 3, 2, hour, tzinfo=UTC)
+        times = {"proposed": at, "decided": at + timedelta(hours=waited)}
+        with warehouse.begin() as connection:
+            connection.execute(text("UPDATE purchase_orders SET proposed_at = :proposed, decided_at = :decided"), times)
+        (line,) = accepted_lines(warehouse, SHOP, after=TODAY - timedelta(days=1)).lines
+        assert line.placed_on == TODAY + timedelta(days=days), (hour, waited)
+
+
 def test_what_is_proposed_of_a_series_that_was_not_assessed_stays_until_its_day_has_passed(warehouse: Engine) -> None:
     propose(warehouse, {"milk": 12, "eggs": 30, "soap": 6})
     order_id = proposed(warehouse).order_id
