@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,6 +10,8 @@ from starlette.responses import Response
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 CSV: Final = "text/csv"
+UNCHANGED: Final[dict[int | str, dict[str, Any]]] = {304: {"description": "What `If-None-Match` names is still right"}}
+"""The `responses` of a route whose answers have an ETag."""
 _SUFFIX: Final = {JSON: "json", NDJSON: "ndjson", CSV: "csv"}
 _TAG: Final = re.compile(r'"[^"]*"')
 

@@ -1,13 +1,13 @@
 """Why the stored forecasts are what they are."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
 from shelfops_api.auth import Scope, require
-from shelfops_api.conditional import json_answer, not_modified
+from shelfops_api.conditional import UNCHANGED, json_answer, not_modified
 from shelfops_api.deps import ServicesDep, SnapshotDep
 from shelfops_api.errors import Code, documented
 from shelfops_api.lookup import explanation_answer
@@ -29,14 +29,13 @@ _PROBLEMS = documented(
     Code.RELEASE_UNPUBLISHED,
     Code.WAREHOUSE_UNAVAILABLE,
 )
-_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "What `If-None-Match` names is still right"}}
 
 
 @router.get(
     f"/{SERIES}",
     operation_id="get_explanation",
     response_model=SeriesExplanation,
-    responses=_UNCHANGED | _PROBLEMS,
+    responses=UNCHANGED | _PROBLEMS,
 )
 async def series_explanation(
     request: Request,

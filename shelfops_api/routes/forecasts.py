@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from shelfops_api import bulk
 from shelfops_api.auth import Scope, require
-from shelfops_api.conditional import CSV, JSON, NDJSON, json_answer, not_modified
+from shelfops_api.conditional import CSV, JSON, NDJSON, UNCHANGED, json_answer, not_modified
 from shelfops_api.cursors import Cursor
 from shelfops_api.dates import End, Start, check_order, date_problem
 from shelfops_api.deps import ServicesDep, SnapshotDep
@@ -29,7 +29,6 @@ router = APIRouter(
 PAGE = 100
 _MOST = 1000
 _STORED = (Code.INVALID_REQUEST, Code.NO_CHAMPION, Code.RELEASE_UNPUBLISHED, Code.WAREHOUSE_UNAVAILABLE)
-_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "What `If-None-Match` names is still right"}}
 _FORMS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "A page as JSON; all series as a stream of NDJSON or CSV",
@@ -54,7 +53,7 @@ _Ids = Annotated[list[SeriesId], Query(max_length=200)]
     operation_id="list_forecasts",
     response_model=ForecastPage,
     responses=_FORMS
-    | _UNCHANGED
+    | UNCHANGED
     | documented(Code.NOT_ACCEPTABLE, Code.CURSOR_EXPIRED, Code.TOO_MANY_STREAMS, *_STORED),
 )
 async def forecasts(
@@ -97,7 +96,7 @@ async def forecasts(
     f"/{SERIES}",
     operation_id="get_forecast",
     response_model=SeriesForecast,
-    responses=_UNCHANGED | documented(Code.UNKNOWN_SERIES, Code.DATE_OUTSIDE_HORIZON, *_STORED),
+    responses=UNCHANGED | documented(Code.UNKNOWN_SERIES, Code.DATE_OUTSIDE_HORIZON, *_STORED),
 )
 async def series_forecast(
     request: Request,

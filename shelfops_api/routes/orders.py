@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from sqlalchemy.exc import SQLAlchemyError
 
 from shelfops_api.auth import Principal
-from shelfops_api.conditional import CSV, JSON, caching_headers, etag, json_answer, not_modified, tags
+from shelfops_api.conditional import CSV, JSON, UNCHANGED, caching_headers, etag, json_answer, not_modified, tags
 from shelfops_api.deps import Services, ServicesDep, SettingsDep, WarehouseDep
 from shelfops_api.errors import Code, Problem, documented
 from shelfops_api.negotiation import preferred
@@ -41,7 +41,6 @@ _DECISIONS: Final = documented(
 )
 _FORMS: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {CSV: {"schema": {"type": "string", "description": "The lines that order something (RFC 4180)"}}}},
-    304: {"description": "What `If-None-Match` names is still right"},
 }
 _TAG: Final = re.compile(r'"(?P<revision>[0-9]{1,9})\.(json|csv)"')
 IfMatch = Annotated[
@@ -83,7 +82,7 @@ def list_orders(
 @router.get(
     "/{order_id}",
     response_model=OrderWithLines,
-    responses=_FORMS | _PROBLEMS | documented(Code.NOT_ACCEPTABLE),
+    responses=_FORMS | UNCHANGED | _PROBLEMS | documented(Code.NOT_ACCEPTABLE),
     dependencies=READ,
 )
 def read_order(order_id: OrderId, request: Request, settings: SettingsDep, warehouse: WarehouseDep) -> Response:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shelfops_api.auth import Scope, require
-from shelfops_api.conditional import json_answer, not_modified
+from shelfops_api.conditional import UNCHANGED, json_answer, not_modified
 from shelfops_api.cursors import Cursor
 from shelfops_api.dates import End, Start, check_order
 from shelfops_api.deps import SnapshotDep, WarehouseDep
@@ -31,7 +31,6 @@ _PROBLEMS = documented(
     Code.RELEASE_UNPUBLISHED,
     Code.WAREHOUSE_UNAVAILABLE,
 )
-_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "What `If-None-Match` names is still right"}}
 
 _EXAMPLE: Final[dict[str, Any]] = {
     "release": "v2+v1",
@@ -92,7 +91,7 @@ class Totals(BaseModel):
     next: str | None = Field(description="Give it as `after` for the next page; null on the last one")
 
 
-@router.get("", operation_id="list_totals", response_model=Totals, responses=_UNCHANGED | _PROBLEMS)
+@router.get("", operation_id="list_totals", response_model=Totals, responses=UNCHANGED | _PROBLEMS)
 def totals(
     request: Request,
     snapshot: SnapshotDep,
