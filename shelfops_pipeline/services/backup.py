@@ -58,17 +58,16 @@ class _Moment:
     dagster: Connection | None
 
 
-def run_backup(settings: Settings, target: str, artifacts: bool = True) -> BackupManifest:
+def run_backup(settings: Settings, target: str, artifacts: bool = True) -> None:
     """Write a backup to `target`, an empty directory or fsspec URL, and say what is in it.
 
     Without `artifacts`, of these only what no source can give again.
     """
     store = BackupStore(target)
-    with stopped_in_one_line(f"the backup to {target}", "what it wrote is none: remove it before the next one"):
+    with stopped_in_one_line(f"the backup to {target}", "what it wrote is no backup: remove it first"):
         _check(settings, store)
         manifest = _write(settings, store, artifacts)
     _tell(settings, store, manifest)
-    return manifest
 
 
 def _write(settings: Settings, store: BackupStore, artifacts: bool) -> BackupManifest:

@@ -110,7 +110,8 @@ def _require_empty(engine: Engine, tables: Sequence[str]) -> None:
         full = next((name for name in existing(connection, tables) if has_rows(connection, name)), None)
     if full is not None:
         raise ShelfOpsError(
-            f"the database is not empty ({full} has rows); restore into a new one: createdb, and SHELFOPS_DATABASE_URL"
+            f"the database is not empty ({full} has rows); restore into a new home, or into new databases:"
+            " SHELFOPS_DATABASE_URL, SHELFOPS_DAGSTER_DATABASE_URL"
         )
 
 

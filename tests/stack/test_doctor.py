@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -121,9 +122,10 @@ def test_a_champion_is_verified_byte_by_byte(deployment: Settings) -> None:
 
 def test_workers_are_counted_by_queue(deployment: Settings) -> None:
     assert workers(deployment).ok, "none are needed"
-    with TemporaryDirectory(prefix="doctor-") as short:
+    with TemporaryDirectory(prefix="doctor-") as short, ExitStack() as started:
         redis = RedisServer(Path(short))
         redis.start()
+        started.callback(redis.stop)
         url = redis.url.replace("unix://", "redis+socket://")
         settings = deployment.model_copy(update={"celery_broker_url": SecretStr(url)})
         told = workers(settings)
@@ -131,13 +133,11 @@ def test_workers_are_counted_by_queue(deployment: Settings) -> None:
         assert told.remedy.endswith("--queues ml,dagster")
         command = [sys.executable, "-m", "celery", "--broker", url, "worker", "--queues", "ml", "--pool", "solo"]
         worker = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            until(lambda: workers(settings).detail == "ml: 1, dagster: 0", 120)
-            assert workers(settings).remedy.endswith("--queues dagster")
-        finally:
-            worker.kill()
-            worker.wait()
-            redis.stop()
+        started.callback(worker.wait)
+        started.callback(worker.kill)
+        until(lambda: workers(settings).detail == "ml: 1, dagster: 0", 120)
+        assert workers(settings).remedy.endswith("--queues dagster")
+        redis.stop()
         assert "the broker does not answer" in workers(settings).detail
     unknown = deployment.model_copy(update={"celery_broker_url": SecretStr("nowhere://broker")})
     assert "the broker does not answer" in workers(unknown).detail
