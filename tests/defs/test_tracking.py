@@ -1,6 +1,5 @@
 """Tracking in the graph: what a training logged, and a training while MLflow is away, up to its replay."""
 
-import time
 from pathlib import Path
 
 import dagster as dg
@@ -88,12 +87,10 @@ def test_while_mlflow_is_away_a_training_goes_on_and_the_sensor_replays_it(
 ) -> None:
     outbox, instance = Outbox.of(graph.settings), graph.pipeline.instance
     train = graph.pipeline.definitions.resolve_job_def("train")
-    started = time.monotonic()
     done = train.execute_in_process(
         instance=instance, asset_selection=[dg.AssetKey("experiment_run")], tags={"trigger": "drift"}
     )
     assert done.success
-    assert time.monotonic() - started < 10
     records = [outbox.read(path)[0] for path in outbox.waiting()]
     assert {r.trigger for r in records} == {"drift"}
     assert {r.dagster_run_id for r in records} == {done.run_id}
