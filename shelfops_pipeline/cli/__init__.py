@@ -12,7 +12,7 @@ from shelfops_pipeline.cli.flags import flags
 from shelfops_pipeline.cli.keys import keys
 from shelfops_pipeline.cli.models import models
 from shelfops_pipeline.cli.operations import backup, doctor, migrate, restore
-from shelfops_pipeline.cli.options import AsOf, Data, Dataset, Horizon, Seed, TierOption, configure
+from shelfops_pipeline.cli.options import AsOf, Data, Dataset, Horizon, MetricOption, Seed, TierOption, configure
 from shelfops_pipeline.cli.orders import orders
 from shelfops_pipeline.cli.policy import simulate_policy
 from shelfops_pipeline.cli.quarantine import quarantine
@@ -129,7 +129,7 @@ def forecast(
     out: Annotated[Path, typer.Option("--out", help="Parquet file to write")],
     data: Data = None,
     as_of: AsOf = None,
-    metric: Annotated[str, typer.Option(help="What `point` is optimal for: mae, rmse, rmsle or rmspe")] = "mae",
+    metric: MetricOption = "mae",
     tier: TierOption = "auto",
     seed: Seed = 7,
 ) -> None:
@@ -150,8 +150,8 @@ def backtest(
         Path, typer.Option("--out", help="Directory to write forecasts.parquet, metrics.parquet and charts to")
     ],
     data: Data = None,
-    folds: Annotated[int, typer.Option(min=1, max=24, help="Rolling origins")] = 3,
-    metric: Annotated[str, typer.Option(help="What `point` is optimal for: mae, rmse, rmsle or rmspe")] = "mae",
+    folds: Annotated[int, typer.Option(min=1, max=24, help="Rolling origins", envvar="SHELFOPS_FOLDS")] = 3,
+    metric: MetricOption = "mae",
     tier: TierOption = "auto",
     seed: Seed = 7,
 ) -> None:

@@ -23,9 +23,15 @@ Dataset = Annotated[
 Data = Annotated[
     Path | None, typer.Option("--data", help="Directory with the data set's official files", envvar="SHELFOPS_DATA")
 ]
-Horizon = Annotated[int, typer.Option("--horizon", min=1, max=400, help="Periods to forecast")]
+Horizon = Annotated[
+    int, typer.Option("--horizon", min=1, max=400, help="Periods to forecast", envvar="SHELFOPS_HORIZON")
+]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice", envvar="SHELFOPS_SEED")]
-TierOption = Annotated[str, typer.Option("--tier", help="auto, cold_start or production")]
+TierOption = Annotated[str, typer.Option("--tier", help="auto, cold_start or production", envvar="SHELFOPS_TIER")]
+MetricOption = Annotated[
+    str,
+    typer.Option("--metric", help="What `point` is optimal for: mae, rmse, rmsle or rmspe", envvar="SHELFOPS_METRIC"),
+]
 AsOf = Annotated[
     datetime | None,
     typer.Option("--as-of", formats=["%Y-%m-%d"], help="Train on rows up to this day; default: the last"),

@@ -1,6 +1,7 @@
 """The rows and columns of the panel: which series and periods there are."""
 
 from dataclasses import dataclass
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.contracts.columns import Grain
 from shelfops_pipeline.data.source import Reference
 
-_LONGEST_AHEAD = 400  # periods; no horizon is longer (settings), so a calendar further ahead is of no use
+LONGEST_AHEAD: Final = 400  # periods; no horizon is longer (settings), so a calendar further ahead is of no use
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,19 @@ class Axes:
         return np.where((store < 0) | (item < 0), -1, self.series[store, item])
 
 
-def axes_of(grain: Grain, demand: pd.DataFrame, reference: Reference) -> Axes:
+def axes_of(
+    grain: Grain, demand: pd.DataFrame, reference: Reference, absence: Literal["zero", "missing"], ahead: int
+) -> Axes:
     """Every series that was sold or is planned for later, from the first day of demand to the end of what is known in
-    advance. A plan of the past alone makes no series: what had a price and was never sold is not on sale."""
+    advance. A plan of the past alone makes no series: what had a price and was never sold is not on sale.
+
+    Where a plan says nothing of the periods ahead there are `ahead` of them all the same, for what is expected to go on
+    as it was; likewise for opening that is read off the transactions (`absence` is "zero")."""
     step = grain.days
     first, last = demand[c.DATE].min(), demand[c.DATE].max()
-    ahead = [f for f in reference.covariates if len(f) and bool(f[c.KNOWN_FUTURE].iloc[0])]
+    plans = [f for f in reference.covariates if len(f) and bool(f[c.KNOWN_FUTURE].iloc[0])]
     over = last + pd.Timedelta(days=step)
-    planned = [f[f[c.DATE] >= over] for f in ahead if {c.STORE_ID, c.ITEM_ID} <= set(f.columns)]
+    planned = [f[f[c.DATE] >= over] for f in plans if {c.STORE_ID, c.ITEM_ID} <= set(f.columns)]
     pairs = pd.concat([_pairs(f) for f in (demand, *planned)]).drop_duplicates()
     stores, items = pd.Index(sorted(pairs[c.STORE_ID].unique())), pd.Index(sorted(pairs[c.ITEM_ID].unique()))
     pairs = pairs.sort_values([c.STORE_ID, c.ITEM_ID])
@@ -64,15 +70,24 @@ def axes_of(grain: Grain, demand: pd.DataFrame, reference: Reference) -> Axes:
     series[store_of, item_of] = np.arange(len(pairs))
     # Where no plan reaches ahead, the calendar does: without future periods there would be no opening hours in them.
     special = reference.calendar[c.DATE].max() if len(reference.calendar) else last
-    calendar_end = min(special, last + pd.Timedelta(days=_LONGEST_AHEAD * step))
-    end = max([last, calendar_end, *(f[c.DATE].max() for f in ahead)])
+    calendar_end = min(special, last + pd.Timedelta(days=LONGEST_AHEAD * step))
+    n_observed = int((last - first).days) // step + 1
+    ends = {str(f[c.NAME].iloc[0]): f[c.DATE].max() for f in plans}
+    inferred = absence == "zero" and c.OPEN not in ends and _any_silence(demand, len(stores) * n_observed)
+    goes_on = inferred or any(end < over for end in ends.values())
+    reach = last + pd.Timedelta(days=ahead * step) if goes_on else last
+    end = max([last, reach, calendar_end, *ends.values()])
     dates = np.arange(
         first.to_datetime64().astype("datetime64[D]"),
         end.to_datetime64().astype("datetime64[D]") + np.timedelta64(1, "D"),
         step,
     )
-    n_observed = int((last - first).days) // step + 1
     return Axes(stores, items, series, store_of, item_of, dates, grain, n_observed)
+
+
+def _any_silence(demand: pd.DataFrame, cells: int) -> bool:
+    """Is there a period in which a store sold nothing, of `cells` periods and stores?"""
+    return len(demand[[c.DATE, c.STORE_ID]].drop_duplicates()) < cells
 
 
 def codes_in(ids: pd.Series, index: pd.Index) -> NDArray[np.intp]:

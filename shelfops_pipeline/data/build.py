@@ -13,6 +13,7 @@ from shelfops_pipeline.data.axes import Axes, axes_of
 from shelfops_pipeline.data.channels import covariate_channels, holiday_channels, static_attributes
 from shelfops_pipeline.data.feed import silent_spells
 from shelfops_pipeline.data.panel import Floats, Panel, State, expected_opening
+from shelfops_pipeline.data.prices import standing_prices
 from shelfops_pipeline.data.source import Reference
 from shelfops_pipeline.data.stockouts import SUSPECTED_STOCKOUT, sold_out, suspected
 from shelfops_pipeline.data.store_totals import store_totals
@@ -26,6 +27,8 @@ def build_panel(
     demand: pd.DataFrame,
     reference: Reference,
     inventory: pd.DataFrame | None = None,
+    *,
+    ahead: int = 0,
 ) -> Panel:
     """The panel of a retailer.
 
@@ -33,12 +36,13 @@ def build_panel(
     without a row had no demand (`absence="zero"`) or nobody knows (`"missing"`); closed stores, gaps in a store's feed,
     unlisted items and known stockouts are missing, never 0. Without `inventory`, stockouts can only be suspected: a
     past channel (`stockouts.SUSPECTED_STOCKOUT`). Store totals with a longer history come with it as a panel of their
-    own. Raises DataError when there is no demand at all.
+    own. What is expected to go on as it was (opening, prices) reaches `ahead` periods, where no plan or calendar does.
+    Raises DataError when there is no demand at all.
     """
-    panel = _panel(dataset, grain, absence, demand, reference, inventory)
+    panel = _panel(dataset, grain, absence, demand, reference, inventory, ahead)
 
     def build(totals: pd.DataFrame, described: Reference) -> Panel:
-        return _panel(dataset, grain, "missing", totals, described, None)
+        return _panel(dataset, grain, "missing", totals, described, None, ahead)
 
     return replace(panel, store_totals=store_totals(panel, reference, build))
 
@@ -50,20 +54,26 @@ def _panel(
     demand: pd.DataFrame,
     reference: Reference,
     inventory: pd.DataFrame | None,
+    ahead: int,
 ) -> Panel:
     if demand.empty:
         raise DataError(
             f"{dataset}: no valid transactions to build a panel from; `shelfops ingest` says why rows were refused"
         )
-    axes = axes_of(grain, demand, reference)
+    axes = axes_of(grain, demand, reference, absence, ahead)
     channels, past = covariate_channels(axes, reference.covariates)
-    if c.HOLIDAY not in channels and not reference.calendar.empty:
+    if not reference.calendar.empty and not _holidays_reach(axes, channels):
         of_calendar, kinds = holiday_channels(axes, reference)
         channels |= of_calendar
     else:
         kinds = ("1", "2", "3") if c.HOLIDAY in channels else ()
     scheduled = c.OPEN in channels
+    if scheduled:
+        channels[c.OPEN] = np.where(np.isfinite(channels[c.OPEN]), channels[c.OPEN], _opening(axes, channels[c.OPEN]))
     values, state = _demand(axes, demand, absence, channels)
+    if c.PRICE in channels:
+        promoted = channels[c.ON_PROMOTION] > 0 if c.ON_PROMOTION in channels else np.zeros(axes.shape, dtype=bool)
+        channels[c.PRICE] = standing_prices(channels[c.PRICE], promoted, axes.n_observed, absence)
     if inventory is not None and not inventory.empty:
         _mark_stockouts(axes, inventory, values, state)
     else:
@@ -132,6 +142,14 @@ def _explain_silence(
         channels[c.OPEN] = _opening(axes, trading)[axes.store_of]
 
 
+def _holidays_reach(axes: Axes, channels: dict[str, Floats]) -> bool:
+    """Are holidays given, and some of those to come, if anything is to come?"""
+    ahead = slice(axes.n_observed, None)
+    return c.HOLIDAY in channels and (
+        axes.shape[1] == axes.n_observed or bool(np.isfinite(channels[c.HOLIDAY][:, ahead]).any())
+    )
+
+
 def _days_off(axes: Axes, channels: dict[str, Floats]) -> NDArray[np.bool_]:
     """[n_stores, T] periods in which a store is known to be closed, or has a holiday; a holiday is not a whole week."""
     off = np.zeros((len(axes.stores), axes.shape[1]), dtype=bool)
@@ -143,8 +161,8 @@ def _days_off(axes: Axes, channels: dict[str, Floats]) -> NDArray[np.bool_]:
     return off
 
 
-def _opening(axes: Axes, trading: NDArray[np.bool_]) -> Floats:
-    """[n_stores, T] opening where the retailer gives no schedule: as traded, then as expected from recent weeks."""
+def _opening(axes: Axes, trading: NDArray[np.bool_] | Floats) -> Floats:
+    """[n, T] opening where no schedule tells it: as it was, and ahead as expected from recent weeks."""
     opening = trading.astype(np.float32)
     ahead = axes.shape[1] - axes.n_observed
     opening[:, axes.n_observed :] = expected_opening(opening[:, : axes.n_observed], ahead, 7 if axes.step == 1 else 1)

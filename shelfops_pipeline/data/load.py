@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import pandas as pd
 
 from shelfops_pipeline.data.aggregate import daily_demand
+from shelfops_pipeline.data.axes import LONGEST_AHEAD
 from shelfops_pipeline.data.build import build_panel
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.data.source import Reference, Source
@@ -39,7 +40,7 @@ def load_panel(source: Source, max_quarantined_share: float) -> Loaded:
 def panel_from(source: Source, reference: Reference, valid: pd.DataFrame, inventory: pd.DataFrame | None) -> Panel:
     """The panel of validated transactions: summed to the grain and through the training-data gate."""
     demand = check_training_data(daily_demand(valid, source.grain))
-    return build_panel(source.name, source.grain, source.absence, demand, reference, inventory)
+    return build_panel(source.name, source.grain, source.absence, demand, reference, inventory, ahead=LONGEST_AHEAD)
 
 
 def origin_of(panel: Panel, as_of: date | None, *, weekly_rows: bool = False) -> int:

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfops_pipeline.contracts.columns import HOLIDAY, OPEN, Grain
+from shelfops_pipeline.contracts.columns import HOLIDAY, ON_PROMOTION, OPEN, PRICE, Grain
 from shelfops_pipeline.errors import DataError
 
 Floats = NDArray[np.float32]
@@ -20,6 +20,7 @@ Codes = NDArray[np.int32]
 
 _TOTALS = "store_totals"
 _META = {"inferred_opening", "store_totals"}  # what older releases did not write
+_GO_ON = (OPEN, ON_PROMOTION, PRICE)  # as in recent weeks, none, at the last price
 _SCHEDULE_WEEKS = 4  # a store that opened on a weekday within so many weeks is expected to open on it again
 
 
@@ -102,6 +103,22 @@ class Panel:
     @property
     def last_observed(self) -> date:
         return self.dates[self.n_observed - 1].astype("datetime64[D]").item()
+
+    @property
+    def known_ahead(self) -> tuple[str, ...]:
+        """The channels that a model may rely on: something of the periods ahead is known, or is expected to go on.
+
+        A plan that ends with the sales (a holiday flag that only stands in them) is known too late: who learned from it
+        would meet nothing but unknowns."""
+        if self.n_periods == self.n_observed:
+            return tuple(self.channels)
+        return tuple(name for name, periods in self.periods_ahead.items() if periods or name in _GO_ON)
+
+    @property
+    def periods_ahead(self) -> dict[str, int]:
+        """How many periods after the last observed each channel reaches, for any of the series."""
+        known = {name: np.isfinite(v[:, self.n_observed :]).any(axis=0) for name, v in self.channels.items()}
+        return {name: int(np.flatnonzero(periods).max(initial=-1)) + 1 for name, periods in known.items()}
 
     def as_of(self, origin: int, horizon: int) -> Self:
         """The panel as it was known when period `origin` had just ended: later demand is hidden, later known-future

@@ -6,6 +6,7 @@ import dagster as dg
 import pandas as pd
 
 from shelfops_pipeline.contracts.columns import DATE
+from shelfops_pipeline.data.axes import LONGEST_AHEAD
 from shelfops_pipeline.data.build import build_panel
 from shelfops_pipeline.data.panel import Panel, State
 from shelfops_pipeline.data.source import Reference
@@ -54,8 +55,9 @@ def panel(
 ) -> dg.MaterializeResult[Panel]:
     """The dense [series x time] panel, with a mask that keeps "no demand" apart from "nobody knows"."""
     source = retailer.source
+    inventory = raw_inventory.stored().read()
     value = build_panel(
-        source.name, source.grain, source.absence, training_data, raw_reference, raw_inventory.stored().read()
+        source.name, source.grain, source.absence, training_data, raw_reference, inventory, ahead=LONGEST_AHEAD
     )
     states = {state.name.lower(): int((value.state == state).sum()) for state in State}
     facts: dict[str, Any] = {

@@ -136,7 +136,7 @@ def default_recipe(panel: Panel, tier: Tier, horizon: int, seed: int, effort: fl
         panel.grain,
         horizon,
         panel.n_observed,
-        tuple(panel.channels),
+        panel.known_ahead,
         tuple(sorted(panel.past)),
         tuple(panel.static),
     )

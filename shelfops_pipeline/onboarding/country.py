@@ -59,9 +59,16 @@ def guess_country(sales: Reading, stores: Reading | None, shape: Shape) -> Count
         if column is not None and (code := _named(_usual(column))) is not None:
             return Country(code, f"{column.name} in {reading.table.name}")
     texts = [] if stores is None else [c for c in stores.table.columns.values() if _is_text(c)]
-    found = _by_regions(texts)
+    region = None if stores is None else stores.column(Meaning.REGION)
+    found = _by_regions([*texts, *([region] if region is not None and region.n_distinct == 1 else [])])
     shops = [c for c in (sales.column(Meaning.STORE), sales.column(Meaning.CITY)) if c is not None and _is_text(c)]
-    return found or _by_cities([*texts, *shops]) or _by_currency(tables) or _by_closed_days(sales, shape)
+    return (
+        found
+        or _by_cities([*texts, *shops])
+        or _by_currency(tables)
+        or _by_flagged_days(sales, shape)
+        or _by_closed_days(sales, shape)
+    )
 
 
 def _is_text(column: Column) -> bool:
@@ -141,21 +148,38 @@ def _by_currency(tables: Sequence[Reading]) -> Country | None:
 
 def _by_closed_days(sales: Reading, shape: Shape) -> Country | None:
     """The country on whose holidays the stores are closed."""
+    code, share = _with_holidays_on(*_closed_days(sales, shape), shape)
+    return None if code is None else Country(code, f"closed on {share} of its holidays, and on few other days")
+
+
+def _by_flagged_days(sales: Reading, shape: Shape) -> Country | None:
+    """The country whose holidays a column of the sales marks."""
+    flag, dates = sales.column(Meaning.HOLIDAY), sales.column(Meaning.DATE)
+    if shape.grain is not Grain.DAY or flag is None or not flag.is_flag or dates is None or dates.dates is None:
+        return None
+    every = pd.Series(flag.flags).groupby(dates.dates).max()
+    code, share = _with_holidays_on(_days(every[every == 1]), _days(every), shape)
+    return None if code is None else Country(code, f"{flag.name} marks {share} of its holidays, and few other days")
+
+
+def _with_holidays_on(
+    marked: set[np.datetime64], among: set[np.datetime64], shape: Shape
+) -> tuple[str, str] | tuple[None, None]:
+    """The one country most of whose holidays `among` the days are `marked`, and few other days; and how many."""
     import holidays
 
-    closed, trading = _closed_days(sales, shape)
-    if len(closed) < _LEAST_CLOSED:
-        return None
+    if len(marked) < _LEAST_CLOSED:
+        return None, None
     years = range(shape.first.year, shape.last.year + 1)
     agreement: dict[str, float] = {}
     for code in holidays.list_supported_countries(include_aliases=False):
-        days = {np.datetime64(day) for day in holidays.country_holidays(code, years=years)} & trading
-        agreement[code] = 2 * len(days & closed) / (len(days) + len(closed))
+        days = {np.datetime64(day) for day in holidays.country_holidays(code, years=years)} & among
+        agreement[code] = 2 * len(days & marked) / (len(days) + len(marked))
     ranked = sorted(agreement, key=lambda code: -agreement[code])
     best, second = agreement[ranked[0]], agreement[ranked[1]]
     if best < _LEAST_AGREEMENT or best - second < _CLEARLY:
-        return None
-    return Country(ranked[0], f"closed on {100 * best:.0f} % of its holidays, and on few other days")
+        return None, None
+    return ranked[0], f"{100 * best:.0f} %"
 
 
 def _closed_days(sales: Reading, shape: Shape) -> tuple[set[np.datetime64], set[np.datetime64]]:

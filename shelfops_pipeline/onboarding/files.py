@@ -15,7 +15,10 @@ _PIECE: Final = 512 << 10
 _LEAST_PIECES: Final = 8
 _CSV: Final = (".csv", ".txt", ".tsv", ".tab", ".psv", ".dat")
 _PARQUET: Final = (".parquet", ".pq")
-_SPREADSHEETS: Final = (".xlsx", ".xls", ".ods")
+_CONVERTED: Final = {
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), "a spreadsheet; save its sheets as CSV"),
+    **dict.fromkeys((".json", ".jsonl", ".ndjson"), "JSON; save it as CSV or Parquet to have it read"),
+}
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,8 @@ def find_files(folder: Path) -> tuple[list[Path], list[str]]:
             continue
         if Path(path.name.lower().removesuffix(".gz")).suffix in (*_CSV, *_PARQUET):
             tables.append(path)
-        elif path.suffix.lower() in _SPREADSHEETS:
-            others.append(f"{name}: a spreadsheet; save its sheets as CSV")
+        elif (told := _CONVERTED.get(Path(path.name.lower().removesuffix(".gz")).suffix)) is not None:
+            others.append(f"{name}: {told}")
         elif path.suffix.lower() not in (".yaml", ".yml", ".md"):
             others.append(f"{name}: not a table of text or Parquet")
     if not tables:
@@ -93,7 +96,7 @@ def read_pieces(path: Path, budget: int = WHOLE) -> Pieces:
     except OSError as error:
         raise DataError(f"{path.name}: cannot be read ({error.strerror or error})") from error
     if not found.size:
-        raise DataError(f"{path.name}: the file is empty")
+        raise DataError(f"{path.name}: the file is empty; copy it again, or remove it")
     return found
 
 

@@ -19,6 +19,7 @@ from shelfops_pipeline.onboarding.words import Meaning, is_about
 _KNOWN: Final = 0.5
 _IN_SALES: Final = 0.8
 _KEY: Final = 0.95
+_FEW_TWICE: Final = 2
 _LEAST_IDS: Final = 2
 _SMALL: Final = 100
 
@@ -34,6 +35,8 @@ def _judged(table: Sample, sales: Reading) -> Finding:
         return inventory(reading)
     if Meaning.UNTIL in reading.choices and Meaning.DATE in reading.choices and _is_planned(reading):
         return dated(reading, sales)
+    if not table.n:
+        return Finding(reading, Role.UNUSED, "no rows")
     key, why = _key(reading, sales)
     if key is not None and not reading.table.columns[reading.choices[key].column].is_key:
         return Finding(reading, Role.UNUSED, f"{why}, but some appear twice: make `{reading.name(key)}` unique")
@@ -93,7 +96,8 @@ def _ids_by_values(reading: Reading, sales: Reading) -> Reading:
             continue
         if named is not None and share_known(named, sold) > 0:
             continue
-        pool = [*reading.free(), reading.column(Meaning.CATEGORY), reading.column(Meaning.REGION)]
+        others = (Meaning.CATEGORY, Meaning.REGION, Meaning.CITY, Meaning.LABEL)
+        pool = [*reading.free(), *(reading.column(other) for other in others)]
         fits = [(_shared(c, sold), c.name) for c in pool if c is not None and _may_be_id(c, sold)]
         best = max(fits, default=(0.0, ""))
         if best[0] >= _IN_SALES:
@@ -114,11 +118,17 @@ def _may_be_id(column: Column, sold: Column) -> bool:
     return not column.is_flag and (not small or column.is_key or column.values == sold.values)
 
 
+def _least_keys(column: Column, dated: bool) -> float:
+    """Different values that make a column a key, but for slips: in a short table a few are a large share."""
+    n = len(column)
+    return _KEY * n if dated else max(min(_KEY * n, n - _FEW_TWICE), n / 2)
+
+
 def _key(reading: Reading, sales: Reading) -> tuple[Meaning | None, str]:
     """The meaning whose column is the key of the table: one row per store, item or supplier."""
     for meaning in (Meaning.ITEM, Meaning.STORE):
         column, sold = reading.column(meaning), sales.column(meaning)
-        if column is None or sold is None or column.n_distinct < _KEY * len(column):
+        if column is None or sold is None or column.n_distinct < _least_keys(column, Meaning.DATE in reading.choices):
             continue
         share = share_known(sold, column)
         if share >= _KNOWN or (share > 0 and Meaning.DATE not in reading.choices):

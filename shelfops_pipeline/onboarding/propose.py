@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.columns import (
     DATE,
@@ -37,6 +38,7 @@ from shelfops_pipeline.onboarding.timezone import zone_of
 from shelfops_pipeline.onboarding.words import Meaning, slug
 
 _LARGE: Final = 1e5
+_FEW: Final = 5
 _KNOWN_AHEAD: Final = (Meaning.PROMOTION, Meaning.PRICE, Meaning.OPEN, Meaning.HOLIDAY)
 
 
@@ -67,7 +69,7 @@ def propose(
     """The likeliest mapping of a directory. Raises DataError when it cannot be told which table holds the sales."""
     sold = find_sales(catalog.tables, sales)
     shape = shape_of(sold)
-    rest = [judge(table, sold) for table in catalog.tables if table is not sold.table]
+    rest = [judge(table, sold) for table in catalog.tables if table.name != sold.table.name]
     stores = next((f for f in rest if f.role is Role.STORES), None)
     where = known_country(country, region) if country else None
     if where is None and not any(f.role is Role.CALENDAR for f in rest):
@@ -85,6 +87,12 @@ def _one_of_each(findings: Sequence[Finding]) -> list[Finding]:
             finding = Finding(finding.reading, Role.UNUSED, f"{first.table.name} says more of the {first.role}")
         out.append(finding)
     return out
+
+
+def _large(values: NDArray[np.float64]) -> float:
+    """The largest but for a few, which may be the very slips that the rule is to find, or a line of totals; 0: none."""
+    few = max(_FEW, len(values) // 1000)
+    return float(np.partition(values, -few - 1)[-few - 1]) if len(values) > few else float(values.max(initial=0.0))
 
 
 class _Draft:
@@ -117,7 +125,7 @@ class _Draft:
         content["holidays"] = self._holidays()
         content["rules"] = self._rules()
         self.comments |= guesses(sales, self.shape, self.country)
-        self.questions += questions(sales, self.findings)
+        self.questions += questions(sales, self.findings, self.country)
         self.questions += [f"{table.name}: {note}" for table in self.catalog.tables for note in table.notes]
         mapping = Mapping.model_validate(content)
         return Proposal(
@@ -248,7 +256,11 @@ class _Draft:
     def _holidays(self) -> list[Holidays]:
         if self.country is None:
             return []
-        out = [Holidays(country=self.country.code, region=self.region)]
+        everywhere = {region for _, region in self.country.regions}
+        only = everywhere.pop() if len(everywhere) == 1 else None
+        out = [Holidays(country=self.country.code, region=self.region or only)]
+        if only is not None:
+            return out
         stores = self._first(Role.STORES)
         attribute = (
             next((n for n, c in stores.columns.items() if c == self.country.attribute), None) if stores else None
@@ -264,7 +276,7 @@ class _Draft:
         if self.shape.rows == "week" and self.shape.repeated > REPEATED:
             rules["unique_key"] = ()
         measure = self.sold.column(Meaning.UNITS) or self.sold.column(Meaning.REVENUE)
-        largest = 0.0 if measure is None or not len(measure.finite) else float(np.abs(measure.finite).max())
+        largest = 0.0 if measure is None else _large(np.abs(measure.finite))
         if largest > _LARGE:
             rules["max_quantity"] = float(10 ** np.ceil(np.log10(10 * largest)))
         return rules

@@ -37,13 +37,13 @@ def guesses(sales: Finding, shape: Shape, country: Country | None) -> dict[Place
     return out
 
 
-def questions(sales: Finding, others: Sequence[Finding]) -> list[str]:
+def questions(sales: Finding, others: Sequence[Finding], country: Country | None) -> list[str]:
     """Of the sales first, then of the other tables; each begins with the name of the table."""
-    own = [f"{sales.table.name}: {question}" for question in _of_sales(sales.reading)]
+    own = [f"{sales.table.name}: {question}" for question in _of_sales(sales.reading, country)]
     return own + [f"{finding.table.name}: {question}" for finding in others for question in finding.questions]
 
 
-def _of_sales(sold: Reading) -> Iterator[str]:
+def _of_sales(sold: Reading, country: Country | None) -> Iterator[str]:
     for choice in sold.choices.values():
         if choice.rivals and choice.meaning in _ASKED:
             others = ", ".join(f"`{rival}`" for rival in choice.rivals)
@@ -58,6 +58,12 @@ def _of_sales(sold: Reading) -> Iterator[str]:
             "Then put it into a folder `store=NAME`, and onboard again"
         )
     yield from _empty_rows(sold)
+    flag = sold.choices.get(Meaning.HOLIDAY)
+    if flag is not None and country is None:
+        yield (
+            f"`{flag.column}` marks holidays, but none to come: --country adds public holidays with theirs; "
+            "list days of your own in a table of dates"
+        )
 
 
 def _empty_rows(sold: Reading) -> Iterator[str]:

@@ -5,7 +5,10 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+import pandas as pd
 
+from shelfops_pipeline.data.calendars import AHEAD
+from shelfops_pipeline.data.tables import EARLIEST
 from shelfops_pipeline.errors import DataError
 from shelfops_pipeline.onboarding.catalog import wide_columns
 from shelfops_pipeline.onboarding.column import Column
@@ -186,7 +189,7 @@ def _settle_sales(reading: Reading) -> Reading:
 
 def _complete(reading: Reading, others: Sequence[Sample]) -> Reading:
     """Store and item by content, where no name tells them and the rows call for one."""
-    reading = ids_by_label(_ticket_by_content(reading))
+    reading = ids_by_label(_ticket_by_content(_possible_dates(reading)))
     date = reading.column(Meaning.DATE)
     if date is None:
         return reading
@@ -213,6 +216,17 @@ def _complete(reading: Reading, others: Sequence[Sample]) -> Reading:
         why = "a category, and no column is finer"
         reading = reading.taking(Choice(category.name, Meaning.ITEM, 0.6, why))
     return flags_and_prices(reading)
+
+
+def _possible_dates(reading: Reading) -> Reading:
+    """Without those that are slips: one of 1899 or 2099 would stretch the span by a century."""
+    date = reading.column(Meaning.DATE)
+    if date is None or date.dates is None:
+        return reading
+    possible = date.dates.between(pd.Timestamp(EARLIEST), pd.Timestamp.now() + AHEAD)
+    table = reading.table
+    columns = table.columns | {date.name: replace(date, dates=date.dates.where(possible))}
+    return replace(reading, table=replace(table, columns=columns))
 
 
 def _roots(pool: list[Column], known: list[Column]) -> list[Column]:

@@ -90,7 +90,8 @@ def _text_sample(
     for path in chosen:
         pieces = read_pieces(path, budget)
         encoding = sniff_encoding(pieces)
-        encodings.add(encoding)
+        if encoding != "utf-8" or not all(part.isascii() for part in pieces.parts):  # plain ASCII is any of them
+            encodings.add(encoding)
         parts = decode(pieces, encoding)
         rows = 0
         for n, text in enumerate(parts):
@@ -120,11 +121,14 @@ def _text_sample(
 
 
 def _one_encoding(encodings: set[str], dialect: Dialect) -> tuple[str, tuple[str, ...]]:
+    if encodings == {"utf-8", "utf-8-sig"}:
+        return "utf-8", ()  # which is read with and without a mark
     if len(encodings) > 1:
-        encodings = encodings - {"utf-8"} or {"utf-8"}  # plain ASCII is all of them
-    if len(encodings) > 1:
-        return dialect.encoding, (f"its files are written in {' and '.join(sorted(encodings))}; convert them to one",)
-    return next(iter(encodings)), ()
+        # As UTF-8 the others cannot be read, and that is told; the other way round names would be garbled in silence.
+        strict = [name for name in sorted(encodings) if name.startswith("utf")]
+        told = f"its files are written in {' and '.join(sorted(encodings))}; convert them to one"
+        return (strict or [dialect.encoding])[0], (told,)
+    return next(iter(encodings), dialect.encoding), ()
 
 
 def _arrow(path: Path, text: str, dialect: Dialect, skip: int) -> tuple[pa.Table, int]:

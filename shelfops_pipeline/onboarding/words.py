@@ -100,7 +100,7 @@ def name_fit(name: str, meaning: Meaning) -> float:
     words = tokens(name)
     if not words:
         return 0.0
-    best = max(_phrase_fit(words, phrase) for phrase in _phrases()[meaning])
+    best = max(max(_phrase_fit(words, phrase), _joined_fit(words, phrase)) for phrase in _phrases()[meaning])
     if meaning in _IDS and _words("attributes").intersection(words):
         best *= 0.4  # store_type is a store's attribute
     elif meaning in _IDS and not any(word.endswith(_SUFFIXES) for word in words):
@@ -126,6 +126,16 @@ def is_about(name: str, topic: str) -> bool:
     return any(
         t in words or any(len(w) > 4 and (t.startswith(w) or t.endswith(w)) for w in words) for t in tokens(name)
     )
+
+
+def _joined_fit(words: tuple[str, ...], phrase: tuple[str, ...]) -> float:
+    """`EK-Preis` is an ekpreis, and no preis of a kind."""
+    pairs = ["".join(words[n : n + 2]) for n in range(len(words) - 1)]
+    if len(phrase) > 1 or phrase[0] not in pairs:
+        return 0.0
+    at = pairs.index(phrase[0])
+    covered = 2 + sum(word in _words("neutral") for word in words[:at] + words[at + 2 :])
+    return 0.5 + 0.5 * covered / len(words)
 
 
 def _phrase_fit(words: tuple[str, ...], phrase: tuple[str, ...]) -> float:

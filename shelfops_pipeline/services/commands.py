@@ -12,7 +12,14 @@ from rich.table import Table
 
 from shelfops_pipeline.contracts.columns import Status
 from shelfops_pipeline.errors import DataError, ShelfOpsError
-from shelfops_pipeline.services.console import console, metrics_view, step_progress, tell_refused, tell_tuned
+from shelfops_pipeline.services.console import (
+    console,
+    metrics_view,
+    step_progress,
+    tell_plans,
+    tell_refused,
+    tell_tuned,
+)
 from shelfops_pipeline.services.ingest import sync
 from shelfops_pipeline.services.pipeline import open_pipeline, require_directory
 from shelfops_pipeline.settings import Settings
@@ -78,6 +85,7 @@ def run_forecast(settings: Settings, out: Path, as_of: date | None) -> None:
         draft.replace(out)
     tell_refused(loaded.validation)
     tell_tuned(plan.notes)
+    tell_plans(panel, settings.horizon)
     console.print(f"{out}: {table.num_rows:,} rows, {panel.n_series:,} series × {settings.horizon} periods")
 
 

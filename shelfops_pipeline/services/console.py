@@ -10,12 +10,13 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from shelfops_pipeline.contracts.columns import LINE, SOURCE
+from shelfops_pipeline.contracts.columns import LINE, ON_PROMOTION, SOURCE
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from shelfops_pipeline.contracts.columns import Tier
+    from shelfops_pipeline.data.panel import Panel
     from shelfops_pipeline.gate.validation import ValidationResult
 
 console = Console()
@@ -120,6 +121,16 @@ def tell_refused(validation: "ValidationResult") -> None:
         f"[yellow]{len(bad):,} of {good + len(bad):,} rows refused[/]: {reasons}; the first is {first}. "
         "`shelfops ingest` keeps them all for `shelfops quarantine show`"
     )
+
+
+def tell_plans(panel: "Panel", horizon: int) -> None:
+    """Say which plans end before the forecast does, and what is assumed then."""
+    for name, periods in panel.periods_ahead.items():
+        if name not in panel.known_ahead:
+            console.print(f"[yellow]{name}[/]: nothing is known ahead; the models do without it")
+        elif periods < horizon:
+            then = "none is assumed after that" if name == ON_PROMOTION else "unknown after that"
+            console.print(f"[yellow]{name}[/]: known for {periods} of {horizon} periods ahead; {then}")
 
 
 def tell_tuned(notes: "Mapping[Tier, str]") -> None:

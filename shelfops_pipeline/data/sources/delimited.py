@@ -96,7 +96,7 @@ def _open(name: str, data: bytes, form: Format, fallback: str | None) -> _Text:
     end = _end_of_record(data, start, form.quote.encode())
     first = data[start:end].decode().strip("\r\n")
     if not first.strip():
-        raise DataError(f"{name}: the file is empty")
+        raise DataError(f"{name}: the file is empty; copy it again, or remove it")
     return _Text(name, data, [cell.strip() for cell in _split(first, form)], end, form)
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.columns import (
     DATE,
@@ -58,7 +59,8 @@ def covariates_of(
     planned: dict[str, list[pd.DataFrame]] = defaultdict(list)
     for i, plan in enumerate(mapping.known_future):
         begin = first if ITEM_ID in plan.columns else since
-        for name, rows in _planned(plan, f"known_future.{i}", folder, begin, reach):
+        of_sales = _of_sales(plan, mapping)
+        for name, rows in _planned(plan, f"known_future.{i}", folder, begin, reach, of_sales=of_sales):
             planned[name].append(rows)
     for name, column in _SOLD.items():
         if name in planned and column in mapping.transactions.columns:
@@ -78,7 +80,8 @@ def _seen(mapping: Mapping, folder: Path | None, first: date, last: date) -> tup
             if (STORE_TOTAL in table.covariates) is not total:
                 continue
             begin = EARLIEST if total else first if ITEM_ID in table.columns else since
-            rows = between(_read(table, f"past.{i}", folder, begin, last), begin, last, DATE)
+            of_sales = _of_sales(table, mapping)
+            rows = between(_read(table, f"past.{i}", folder, begin, last, of_sales=of_sales), begin, last, DATE)
             if total and len(rows):
                 since = min(since, rows[DATE].min().date())
             for name in table.covariates:
@@ -86,17 +89,32 @@ def _seen(mapping: Mapping, folder: Path | None, first: date, last: date) -> tup
     return seen, since
 
 
-def _read(table: Table, what: str, folder: Path | None, start: date, end: date) -> pd.DataFrame:
+def _of_sales(table: Table, mapping: Mapping) -> bool:
+    """Does it read what the transactions read?"""
+    sales = mapping.transactions
+    return (table.files, table.sql) == (sales.files, sales.sql)
+
+
+def _read(
+    table: Table, what: str, folder: Path | None, start: date, end: date, *, of_sales: bool = False
+) -> pd.DataFrame:
+    """All rows; of the table of sales those that name a day and all their ids, and of these what can be right. The
+    others are no plan, and the gate tells of them: a line of totals must not stop what it does not stop there."""
     kinds: dict[str, Kind] = {DATE: "date", UNTIL: "end", STORE_ID: "id", ITEM_ID: "id", PRICE: "number"}
     kinds = {name: kinds.get(name, "flag") for name in table.columns}
-    return MappedTable(table, what, folder, kinds).read(start, end)
+    rows = MappedTable(table, what, folder, kinds, lenient=of_sales).read(start, end)
+    if not of_sales:
+        return rows
+    rows = rows[rows[[name for name in _KEYS if name in rows]].notna().all(axis=1)].reset_index(drop=True)
+    possible = {name: rows[name].mask(_impossible(name, rows[name].to_numpy())) for name in table.covariates}
+    return rows.assign(**possible)
 
 
 def _planned(
-    plan: Plan, what: str, folder: Path | None, first: date, reach: date
+    plan: Plan, what: str, folder: Path | None, first: date, reach: date, *, of_sales: bool
 ) -> Iterator[tuple[str, pd.DataFrame]]:
     """(name, rows) of a plan's covariates within first..reach; `absence: zero` is a 0 for all under the rows."""
-    rows = _read(plan, what, folder, first, reach)
+    rows = _read(plan, what, folder, first, reach, of_sales=of_sales)
     if UNTIL in rows:
         rows = _each_day(rows, what, first, reach)
     rows = between(rows, first, reach, DATE)
@@ -126,15 +144,20 @@ def _each_day(rows: pd.DataFrame, what: str, first: date, reach: date) -> pd.Dat
 def _check(name: str, rows: pd.DataFrame, what: str) -> None:
     """Raises DataError for a value that a reserved channel cannot have."""
     values = rows[name].to_numpy()
-    known = values[~np.isnan(values)]
-    wrong = {
-        OPEN: (known != 0) & (known != 1),
-        HOLIDAY: ~np.isin(known, (0, 1, 2, 3)),
-        ON_PROMOTION: known < 0,
-        PRICE: known < 0,
-    }.get(name, np.isinf(known))
+    wrong = _impossible(name, values)
     if wrong.any():
-        raise DataError(f"{what}: columns.{name}: {known[wrong][0]:g} is no {_MEANING.get(name, 'number')}")
+        raise DataError(f"{what}: columns.{name}: {values[wrong][0]:g} is no {_MEANING.get(name, 'number')}")
+
+
+def _impossible(name: str, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which values no channel of that name can have; an unknown one is none of them."""
+    wrong: NDArray[np.bool_] = {
+        OPEN: (values != 0) & (values != 1),
+        HOLIDAY: ~np.isin(values, (0, 1, 2, 3)),
+        ON_PROMOTION: values < 0,
+        PRICE: values < 0,
+    }.get(name, np.isinf(values))
+    return wrong & ~np.isnan(values)
 
 
 def _channel(rows: pd.DataFrame, name: str) -> pd.DataFrame:

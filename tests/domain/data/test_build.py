@@ -11,7 +11,7 @@ from shelfops_pipeline.data.panel import State
 from shelfops_pipeline.data.source import Reference
 from shelfops_pipeline.data.tables import calendar
 from shelfops_pipeline.errors import DataError
-from tests.domain.data.panel_by_hand import ITEMS, NAN, NO_CALENDAR, STORES, build, day, known, row, states
+from tests.domain.data.panel_by_hand import ITEMS, NAN, NO_CALENDAR, STORES, build, day, demand, known, row, states
 
 DAILY = {n: 1.0 for n in range(5)}
 
@@ -155,7 +155,7 @@ def test_covariates_are_spread_over_the_ids_that_they_do_not_name() -> None:
             known("oil", [(0, 7.0)]),
             known("snap", [(1, 1.0)], store_id=["b"]),
             known("season", [(2, 4.0)], item_id=["y"]),
-            known(PRICE, [(3, 9.0)], store_id=["a"], item_id=["y"]),
+            known(PRICE, [(4, 9.0)], store_id=["a"], item_id=["y"]),
         ],
     )
     assert list(panel.channels) == [PRICE, "oil", "season", "snap"]  # reserved names first
@@ -163,7 +163,7 @@ def test_covariates_are_spread_over_the_ids_that_they_do_not_name() -> None:
     for name, period, value, where in (
         ("snap", 1, 1, {("b", "x"), ("b", "y")}),
         ("season", 2, 4, {("a", "y"), ("b", "y")}),
-        (PRICE, 3, 9, {("a", "y")}),
+        (PRICE, 4, 9, {("a", "y")}),
     ):
         column = panel.channels[name][:, period]
         found = zip(panel.store_ids[column == value], panel.item_ids[column == value], strict=True)
@@ -311,3 +311,50 @@ def test_weeks_count_their_days_with_a_holiday_whatever_kinds_they_are() -> None
 def test_without_demand_there_is_no_panel() -> None:
     with pytest.raises(DataError, match="no valid transactions to build a panel from"):
         build({})
+
+
+def test_a_price_holds_until_another_is_known_also_where_nothing_was_sold() -> None:
+    """Left unknown, a price of sales alone would tell the models on which days nothing was sold, and nothing ahead."""
+    keys = {"store_id": ["a"] * 4, "item_id": ["y"] * 4}
+    price = known(PRICE, [(1, 3.0), (3, 2.0), (7, 2.5), (8, 2.5)], **keys)
+    promotion = known(ON_PROMOTION, [(n, float(n in (3, 4, 9))) for n in range(11)], store_id=["a"] * 11)
+    panel = build({("a", "x"): dict.fromkeys(range(7), 1.0), ("a", "y"): {1: 1, 3: 5}}, covariates=[price, promotion])
+    found = panel.channels[PRICE][row(panel, "a", "y")]
+    np.testing.assert_array_equal(found, [NAN, 3, 3, 2, 2, 3, 3, 2.5, 2.5, 2, 2.5])
+    assert np.isnan(panel.channels[PRICE][row(panel, "a", "x")]).all()
+
+
+def test_where_no_price_means_not_on_sale_only_a_future_without_any_price_is_filled() -> None:
+    price = known(PRICE, [(0, 2.5), (3, 2.0)], store_id=["a"] * 2, item_id=["x"] * 2)
+    special = calendar([day(6)], ["all"], ["fair"], ["public"])
+    panel = build({("a", "x"): DAILY}, absence="missing", covariates=[price], special=special)
+    np.testing.assert_array_equal(panel.channels[PRICE][0], [2.5, NAN, NAN, 2, NAN, 2, 2])
+
+
+def test_a_day_off_is_expected_ahead_where_no_calendar_reaches() -> None:
+    days = {n: 1.0 for n in range(35) if n % 7 != 6}
+    assert build({("a", "x"): days}).n_periods == max(days) + 1
+    reference = Reference(STORES, ITEMS, NO_CALENDAR)
+    panel = build_panel("shop", Grain.DAY, "zero", demand({("a", "x"): days}), reference, ahead=14)
+    np.testing.assert_array_equal(panel.channels[OPEN][0, 34:], [float(n % 7 != 6) for n in range(34, 48)])
+    never_closed = demand({("a", "x"): DAILY})
+    assert build_panel("shop", Grain.DAY, "zero", never_closed, reference, ahead=14).n_periods == len(DAILY)
+
+
+def test_a_schedule_that_ends_with_the_sales_goes_on_as_it_was() -> None:
+    schedule = known(OPEN, [(n, float(n % 7 != 6)) for n in range(34)])
+    days = demand({("a", "x"): {n: 1.0 for n in range(34) if n % 7 != 6}})
+    panel = build_panel("shop", Grain.DAY, "missing", days, Reference(STORES, ITEMS, NO_CALENDAR, [schedule]), ahead=14)
+    np.testing.assert_array_equal(panel.channels[OPEN][0], [float(n % 7 != 6) for n in range(48)])
+
+
+def test_models_do_without_what_is_known_of_the_past_alone() -> None:
+    """A holiday flag that only stands in the sales: whoever learned from it would meet nothing but unknowns."""
+    promotion, flag, rain = (known(name, [(n, 1.0) for n in range(5)]) for name in (ON_PROMOTION, HOLIDAY, "fair"))
+    ahead = known("planned", [(n, 1.0) for n in range(8)])
+    panel = build({("a", "x"): DAILY}, covariates=[promotion, flag, rain, ahead])
+    assert panel.known_ahead == (ON_PROMOTION, "planned")
+    assert panel.periods_ahead == {ON_PROMOTION: 0, HOLIDAY: 0, "fair": 0, "planned": 3}
+    special = calendar([day(6)], ["all"], ["fair"], ["public"])
+    with_calendar = build({("a", "x"): DAILY}, covariates=[flag], special=special)
+    assert (with_calendar.known_ahead, with_calendar.holiday_kinds) == ((HOLIDAY,), ("public",))

@@ -262,7 +262,7 @@ def test_a_plan_of_promotions_and_prices_reaches_the_panels_future(shop: Callabl
     assert promotion.shape[0] == 2
     assert (promotion[:, :6] == [0, 1, 1, 0, 1, 1]).all()
     assert (promotion[:, 6:] == 1).all()
-    expected = [np.nan, 1.5, 1.5, np.nan, 2.0, 2.0]
+    expected = [np.nan, 1.5, 1.5, 1.5, 2.0, 2.0]  # a price holds until the next
     np.testing.assert_array_equal(panel.channels["price"][:, :6], np.array([expected, expected], np.float32))
 
 
@@ -282,8 +282,9 @@ def test_promotions_of_the_past_come_from_the_transactions_and_go_on_in_the_plan
     panel = panel_of(source)
     assert panel.store_ids.tolist() == ["007", "008"]
     # Where both speak, what was sold counts; where the till says nothing, the plan does.
-    np.testing.assert_array_equal(panel.channels["on_promotion"], [[1, 0, 1, 1], [np.nan, 1, 1, 1]])
-    np.testing.assert_array_equal(panel.channels["price"], [[2.5, 2.5, 3, 4], [np.nan, 3, 3, 4]])
+    promotion, price = panel.channels["on_promotion"][:, :4], panel.channels["price"][:, :4]
+    np.testing.assert_array_equal(promotion, [[1, 0, 1, 1], [np.nan, 1, 1, 1]])
+    np.testing.assert_array_equal(price, [[2.5, 2.5, 3, 4], [np.nan, 3, 3, 4]])
 
 
 def test_without_a_plan_what_the_till_says_of_promotions_is_no_channel(shop: Callable[..., Mapped]) -> None:
@@ -311,6 +312,20 @@ def test_a_plan_with_an_impossible_value_is_refused(
     with pytest.raises(DataError) as caught:
         source.reference()
     assert words in str(caught.value)
+
+
+def test_what_the_sales_table_plans_stops_no_more_than_the_sales(shop: Callable[..., Mapped]) -> None:
+    """A line of totals, a day that is none, a price that is none: the gate tells of them, and the rest is a plan."""
+    text = (
+        "Datum;Filiale;Artikel;Menge;A;P\n01.02.2024;007;K1;1;1;2,5\n02.02.2024;007;K1;1;0;gratis\n"
+        "03.02.2024;007;K1;1;0;-3\n31.02.2024;007;K1;1;1;9\n03.02.2024;;K1;1;1;9\nSumme;;;5;;\n"
+    )
+    own = {"date": "Datum", "store_id": "Filiale", "item_id": "Artikel", "on_promotion": "A", "price": "P"}
+    source = shop(text, known_future=[{"files": "sales.csv", "format": FORM, "columns": own}])
+    reference = source.reference()
+    assert channel(reference, "on_promotion")["value"].tolist() == [1, 0, 0]
+    assert channel(reference, "price")["value"].tolist() == [2.5]
+    assert len(whole(source)) == 6
 
 
 def test_a_plan_that_ends_before_it_begins_is_refused(shop: Callable[..., Mapped], put: Put) -> None:

@@ -39,7 +39,7 @@ def test_nothing_readable(tmp_path: Path) -> None:
     (tmp_path / "b.parquet").write_bytes(b"no parquet at all")
     (tmp_path / "c.csv.gz").write_bytes(gzip.compress(b"a,b\n1,2\n")[:-6])
     with pytest.raises(
-        DataError, match=r"nothing in it can be read: a\.csv: the file is empty; b\.parquet: not a read"
+        DataError, match=r"nothing in it can be read: a\.csv: the file is empty; copy .*; b\.parquet: not a read"
     ):
         onboard(tmp_path)
 
