@@ -5,7 +5,7 @@ import sys
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.markup import escape
 from rich.table import Table
@@ -26,6 +26,9 @@ from shelfops_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from shelfops_pipeline.services.doctor_stack import Check
+
+
+_NO_PARQUET: Final = (".csv", ".tsv", ".txt", ".json", ".xlsx")
 
 
 def run_train(settings: Settings) -> None:
@@ -68,6 +71,8 @@ def run_forecast(settings: Settings, out: Path, as_of: date | None) -> None:
     from shelfops_pipeline.tuning.result import read_tuning
 
     require_folder(out.parent)
+    if out.suffix.lower() in _NO_PARQUET:
+        raise DataError(f"--out: forecasts are written as Parquet; name it {out.with_suffix('.parquet')}")
     require_directory(settings.data, settings.dataset)
     with step_progress(f"forecast {settings.dataset}") as board:
         board.say("loading")

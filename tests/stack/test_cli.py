@@ -19,15 +19,17 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Call the console script in this process; returns (exit code, stdout, stderr)."""
+    """Call the console script in this process, keywords as SHELFOPS_ variables; returns (exit code, stdout, stderr)."""
 
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
+    def call(*arguments: str | Path, **variables: str) -> tuple[int, str, str]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SHELFOPS_HOME", str(tmp_path / "home"))
             for name in ("DATASET", "DATA", "HORIZON", "METRIC", "TIER", "SEED", "FOLDS"):
                 patch.setenv(f"SHELFOPS_{name}", "")  # ignored, and what the command sets is taken back
             patch.setenv("SHELFOPS_EFFORT", "0.05")
             patch.setenv("SHELFOPS_FOLDS", "1")
+            for name, value in variables.items():
+                patch.setenv(f"SHELFOPS_{name}", value)
             patch.setattr(sys, "argv", ["shelfops", *map(str, arguments)])
             code: int | str | None = 0
             try:
@@ -283,6 +285,27 @@ def test_a_missing_output_directory_is_said_before_any_work(run: Run, tmp_path: 
     code, _, err = run(*FORECAST, "--data", tmp_path, "--out", tmp_path / "no" / "x.parquet")
     assert code == 1
     assert "create it first" in one_line(err)
+
+
+def test_a_table_that_is_no_parquet_is_refused_before_any_work(run: Run, tmp_path: Path) -> None:
+    code, _, err = run(*FORECAST, "--data", tmp_path, "--out", tmp_path / "x.csv")
+    assert code == 1
+    assert "forecasts are written as Parquet; name it" in one_line(err)
+    assert "x.parquet" in one_line(err)
+
+
+@pytest.mark.parametrize(("name", "value"), [("METRIC", "wape"), ("TIER", "all"), ("HORIZON", "0")])
+def test_a_setting_of_the_environment_counts_where_no_option_is_given(
+    name: str, value: str, run: Run, tmp_path: Path
+) -> None:
+    """A value that nobody may give is refused, so it was read."""
+    out = tmp_path / "x.parquet"
+    code, _, err = run(
+        "forecast", "--dataset", "rossmann", "--data", tmp_path, "--out", out,
+        **({"HORIZON": "7"} | {name: value}),
+    )  # fmt: skip
+    assert code != 0
+    assert name.lower() in err.lower()
 
 
 def test_models_list_and_show_say_how_to_get_a_model(run: Run) -> None:
