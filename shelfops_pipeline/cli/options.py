@@ -21,7 +21,7 @@ Dataset = Annotated[
     ),
 ]
 Data = Annotated[
-    Path | None, typer.Option("--data", help="Directory with the data set's official files", envvar="SHELFOPS_DATA")
+    Path | None, typer.Option("--data", help="Directory with the data set's files", envvar="SHELFOPS_DATA")
 ]
 Horizon = Annotated[
     int, typer.Option("--horizon", min=1, max=400, help="Periods to forecast", envvar="SHELFOPS_HORIZON")

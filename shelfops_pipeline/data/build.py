@@ -68,7 +68,7 @@ def _panel(
     else:
         kinds = ("1", "2", "3") if c.HOLIDAY in channels else ()
     scheduled = c.OPEN in channels
-    if scheduled:
+    if scheduled and absence == "missing":
         channels[c.OPEN] = np.where(np.isfinite(channels[c.OPEN]), channels[c.OPEN], _opening(axes, channels[c.OPEN]))
     values, state = _demand(axes, demand, absence, channels)
     if c.PRICE in channels:
@@ -138,7 +138,10 @@ def _explain_silence(
     values[silent & trading[axes.store_of]] = 0
     state[silent] = meaning[axes.store_of][silent]
     trading |= gaps  # the store traded, only its feed did not
-    if c.OPEN not in channels and not trading[:, past].all():
+    if c.OPEN in channels:
+        given = channels[c.OPEN]
+        channels[c.OPEN] = np.where(np.isfinite(given), given, _opening(axes, trading)[axes.store_of])
+    elif not trading[:, past].all():
         channels[c.OPEN] = _opening(axes, trading)[axes.store_of]
 
 

@@ -115,6 +115,14 @@ class Panel:
         return tuple(name for name, periods in self.periods_ahead.items() if periods or name in _GO_ON)
 
     @property
+    def expected_closed(self) -> list[str]:
+        """Stores that are not expected to open in any period ahead, where nobody gave a schedule."""
+        if not self.inferred_opening or self.n_periods == self.n_observed:
+            return []
+        closed = (self.channels[OPEN][:, self.n_observed :] == 0).all(axis=1)
+        return [str(store) for store in np.unique(self.store_ids[closed])]
+
+    @property
     def periods_ahead(self) -> dict[str, int]:
         """How many periods after the last observed each channel reaches, for any of the series."""
         known = {name: np.isfinite(v[:, self.n_observed :]).any(axis=0) for name, v in self.channels.items()}

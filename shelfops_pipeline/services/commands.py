@@ -16,6 +16,7 @@ from shelfops_pipeline.services.console import (
     console,
     metrics_view,
     step_progress,
+    tell_closed,
     tell_plans,
     tell_refused,
     tell_tuned,
@@ -91,6 +92,7 @@ def run_forecast(settings: Settings, out: Path, as_of: date | None) -> None:
     tell_refused(loaded.validation)
     tell_tuned(plan.notes)
     tell_plans(panel, settings.horizon)
+    tell_closed(panel)
     console.print(f"{out}: {table.num_rows:,} rows, {panel.n_series:,} series × {settings.horizon} periods")
 
 

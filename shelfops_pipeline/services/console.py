@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from shelfops_pipeline.contracts.columns import Tier
     from shelfops_pipeline.data.panel import Panel
     from shelfops_pipeline.gate.validation import ValidationResult
+
+_SHOWN: Final = 5  # stores that are named
 
 console = Console()
 errors = Console(stderr=True)
@@ -131,6 +133,18 @@ def tell_plans(panel: "Panel", horizon: int) -> None:
         elif periods < horizon:
             then = "none is assumed after that" if name == ON_PROMOTION else "unknown after that"
             console.print(f"[yellow]{name}[/]: known for {periods} of {horizon} periods ahead; {then}")
+
+
+def tell_closed(panel: "Panel") -> None:
+    """Say which stores are taken for closed because nothing was heard of them: their forecasts are 0."""
+    stores = panel.expected_closed
+    if not stores:
+        return
+    some = ", ".join(stores[:_SHOWN]) + (f" and {len(stores) - _SHOWN:,} more" if len(stores) > _SHOWN else "")
+    console.print(
+        f"[yellow]{escape(some)}[/]: no sales in the last four weeks, taken for closed: the forecast is 0. If only "
+        "their data are late, say in a plan that they are `open`"
+    )
 
 
 def tell_tuned(notes: "Mapping[Tier, str]") -> None:

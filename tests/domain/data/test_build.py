@@ -337,6 +337,14 @@ def test_a_day_off_is_expected_ahead_where_no_calendar_reaches() -> None:
     reference = Reference(STORES, ITEMS, NO_CALENDAR)
     panel = build_panel("shop", Grain.DAY, "zero", demand({("a", "x"): days}), reference, ahead=14)
     np.testing.assert_array_equal(panel.channels[OPEN][0, 34:], [float(n % 7 != 6) for n in range(34, 48)])
+    assert panel.expected_closed == []
+    silent = demand({("a", "x"): days, ("b", "x"): {n: 1.0 for n in days if n < 5}})
+    assert build_panel("shop", Grain.DAY, "zero", silent, reference, ahead=14).expected_closed == ["b"]
+    plan = known(OPEN, [(n, 1.0) for n in range(34, 48)], store_id=["b"] * 14)
+    told = build_panel("shop", Grain.DAY, "zero", silent, Reference(STORES, ITEMS, NO_CALENDAR, [plan]))
+    assert told.expected_closed == []
+    assert told.channels[OPEN][row(told, "b", "x"), 34:].all()
+    np.testing.assert_array_equal(told.channels[OPEN][row(told, "a", "x")], [float(n % 7 != 6) for n in range(48)])
     never_closed = demand({("a", "x"): DAILY})
     assert build_panel("shop", Grain.DAY, "zero", never_closed, reference, ahead=14).n_periods == len(DAILY)
 
