@@ -34,6 +34,12 @@ class Settings(BaseSettings):
         ge=1,
         description="Age at which resolved alerts, settled orders and records of runs are deleted; unset: never",
     )
+    run_days: int | None = Field(
+        90,
+        ge=14,  # what starts trainings looks a week back for the last one
+        description="Age at which Dagster's runs that ended are deleted, but those that made what is there; "
+        "unset: never",
+    )
     redis_url: SecretStr | None = Field(None, description="Redis for cache and pub/sub; unset: none")
     celery_broker_url: SecretStr | None = Field(
         None, description="Redis from which Celery workers take steps; unset: steps run where their run does"

@@ -6,6 +6,7 @@ from typing import Final
 import dagster as dg
 
 from shelfops_pipeline.defs.resources import Retailer, Warehouse
+from shelfops_pipeline.defs.run_retention import delete_old_runs
 from shelfops_pipeline.store.alert_sync import prune_alerts
 from shelfops_pipeline.store.partitions import maintain
 from shelfops_pipeline.store.propose import prune_orders
@@ -79,11 +80,23 @@ def prune_history(context: dg.OpExecutionContext, retailer: Retailer, warehouse:
     context.log.info(f"deleted {of} of before {before:%Y-%m-%d}")
 
 
-@dg.job(name="maintenance", description="Compression and retention in the warehouse.")
+@dg.op(description="Dagster's own runs that ended go when they are old enough, but those that made what is there.")
+def prune_dagster_runs(context: dg.OpExecutionContext, retailer: Retailer) -> None:
+    """By SHELFOPS_RUN_DAYS."""
+    days = retailer.settings.run_days
+    if days is None:
+        return
+    before = datetime.now(UTC) - timedelta(days=days)
+    deleted, kept = delete_old_runs(context.instance, before)
+    context.log.info(f"deleted {deleted} runs of before {before:%Y-%m-%d}; {kept} are kept for what they made")
+
+
+@dg.job(name="maintenance", description="Compression and retention in the warehouse, and of Dagster's runs.")
 def maintenance() -> None:
-    """Tables by age, and what people have settled."""
+    """Tables by age, what people have settled, and what Dagster remembers."""
     maintain_warehouse()
     prune_history()
+    prune_dagster_runs()
 
 
 def partition_range(start: date, end: date) -> dict[str, str]:

@@ -52,5 +52,5 @@ nightly_maintenance = dg.ScheduleDefinition(
     name="nightly_maintenance",
     job=maintenance,
     cron_schedule="0 2 * * *",
-    description="Every night at 02:00: compression and retention of the warehouse.",
+    description="Every night at 02:00: compression and retention of the warehouse, and of Dagster's runs.",
 )

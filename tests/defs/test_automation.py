@@ -3,7 +3,7 @@
 Every schedule and sensor is asked through Dagster's API, and what it requests is run, in this process.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from shelfops_pipeline.contracts.bundle import CALIBRATION
 from shelfops_pipeline.contracts.trigger import TRIGGER, Trigger
 from shelfops_pipeline.defs.resources import Retailer, Warehouse
 from shelfops_pipeline.defs.retraining import REQUEST
+from shelfops_pipeline.defs.run_retention import REGISTERS, delete_old_runs
 from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.services.pipeline import Pipeline, open_pipeline
 from shelfops_pipeline.settings import Settings
@@ -124,6 +125,14 @@ class Shop:
             return found.release, connection.scalar(first, {"release": found.release})
 
 
+def latest(instance: dg.DagsterInstance, key: dg.AssetKey) -> tuple[str | None, Mapping[str, int]]:
+    """The run that made the asset last, and the event that did so for each period."""
+    made = instance.get_latest_materialization_event(key)
+    materialized = dg.DagsterEventType.ASSET_MATERIALIZATION
+    periods = instance.event_log_storage.get_latest_storage_id_by_partition(key, materialized)
+    return None if made is None else made.run_id, periods
+
+
 @pytest.fixture(scope="module")
 def shop(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """Nothing has happened yet."""
@@ -168,6 +177,21 @@ def test_the_weekly_schedule_trains_a_candidate_and_its_champion_is_published(sh
         shop.registry.promote("v1", "by hand")
         shop.publish()
     assert shop.forecast() == ("v1", LAST + timedelta(days=3))
+    assert shop.carry_forward() == set()
+
+
+def test_old_runs_are_deleted_and_what_they_made_is_still_known(shop: Shop) -> None:
+    instance = shop.pipeline.instance
+    registered = {event.run_id for event in instance.fetch_materializations(REGISTERS, limit=10).records}
+    made = {key: latest(instance, key) for key in instance.get_asset_keys()}
+    runs = set(instance.get_run_ids())
+    assert delete_old_runs(instance, datetime.now(UTC) - timedelta(days=1)) == (0, 0)
+    deleted, kept = delete_old_runs(instance, datetime.now(UTC))
+    left = set(instance.get_run_ids())
+    assert registered <= left < runs
+    assert (deleted, kept) == (len(runs - left), len(left))
+    assert all(instance.all_logs(run_id) == [] for run_id in runs - left)
+    assert {key: latest(instance, key) for key in made} == made
     assert shop.carry_forward() == set()
 
 
