@@ -106,6 +106,13 @@ def test_every_container_is_confined_limited_and_watched(name: str) -> None:
     assert built or "healthcheck" in service or name == "gateway"
 
 
+def test_what_is_too_large_for_a_workers_memory_lies_on_a_volume() -> None:
+    worker = services()["ml-worker"]
+    temporary = worker["environment"]["TMPDIR"]
+    assert temporary in worker["volumes"]
+    assert temporary not in worker["tmpfs"]
+
+
 @pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.ml", "deploy/mlflow/Dockerfile"])
 def test_our_images_run_as_an_unprivileged_user_and_are_asked_for_their_health(name: str) -> None:
     end = (ROOT / name).read_text().rsplit("\nFROM ", 1)[1]
