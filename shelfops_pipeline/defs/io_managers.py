@@ -25,6 +25,7 @@ from shelfops_pipeline.features.create import FeatureRows
 from shelfops_pipeline.inference.quiet import import_keras
 from shelfops_pipeline.inference.state import SeriesState
 from shelfops_pipeline.models.serve import ServingInput
+from shelfops_pipeline.models.totals import Totals
 from shelfops_pipeline.settings import Settings
 
 _REFERENCE_FRAMES = ("stores", "items", "calendar", "suppliers")
@@ -167,6 +168,17 @@ def _serving_input(path: Path) -> ServingInput:
         return ServingInput(path.stem, spec, arrays["rows"], state, {name: arrays[name] for name in MEMBERS})
 
 
+class TotalsIOManager(FolderIOManager):
+    """The forecast of totals, and which total each series is part of."""
+
+    def save(self, value: Totals, folder: Path) -> None:
+        for name in Totals.__dataclass_fields__:
+            np.save(folder / f"{name}.npy", getattr(value, name), allow_pickle=False)
+
+    def load(self, folder: Path) -> Totals:
+        return Totals(*(np.load(folder / f"{name}.npy", allow_pickle=False) for name in Totals.__dataclass_fields__))
+
+
 class ReferenceIOManager(FolderIOManager):
     """The reference tables, one Parquet file each."""
 
@@ -207,6 +219,7 @@ def io_managers() -> dict[str, dg.ConfigurableIOManager]:
         "references": ReferenceIOManager(),
         "json": JsonIOManager(),
         "inputs": InputsIOManager(),
+        "totals": TotalsIOManager(),
     }
 
 

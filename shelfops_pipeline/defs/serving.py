@@ -30,9 +30,11 @@ from shelfops_pipeline.models.serve import (
     join_inputs,
     make_inputs,
     served,
+    served_totals,
     serving_shards,
 )
 from shelfops_pipeline.models.total_intervals import TotalIntervals
+from shelfops_pipeline.models.totals import Totals
 from shelfops_pipeline.monitoring.issued import Role, issue
 from shelfops_pipeline.store.tables import MODEL_VERSION
 
@@ -48,8 +50,14 @@ def _make(retailer: Retailer, panel: Panel, number: int) -> list[ServingInput]:
     return [make_inputs(panel, champion_models(retailer.registry, [shard.tier])[shard.tier], shard)]
 
 
-def _join(retailer: Retailer, warehouse: Warehouse, panel: Panel, parts: list[Any]) -> dg.Output[Any]:
-    inputs = join_inputs(panel, [part for made in parts for part in made])
+def _totals(retailer: Retailer, panel: Panel) -> Totals | None:
+    return served_totals(panel, champion_manifests(retailer.registry))
+
+
+def _join(
+    retailer: Retailer, warehouse: Warehouse, panel: Panel, parts: list[Any], totals: Totals | None
+) -> dg.Output[Any]:
+    inputs = join_inputs(panel, [part for made in parts for part in made], totals)
     with warehouse.engine() as engine:
         rows = publish_inputs(engine, retailer.registry, panel, inputs)
     return dg.Output(inputs, metadata={"dagster/row_count": rows, **{i.version: len(i.rows) for i in inputs}})
@@ -70,6 +78,7 @@ INPUTS: Final = Sharded(
     _join,
     "inputs",
     PredictionInput,
+    beside={"totals": _totals},
     after="champion",
 )
 online_features = INPUTS.asset()

@@ -1,12 +1,13 @@
 """Assets that are made in shards of series, as many as SHELFOPS_SHARDS says, so that several workers share the work.
 
 An asset of one shard is one step. One of several is a graph: a step that says how many there are, one per shard on
-whatever worker is free, and one that puts the results together in the order of the series.
+whatever worker is free, beside them what is made of all series at once, and a step that puts the results together in
+the order of the series.
 """
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from shelfops_pipeline.defs.partitions import ML_QUEUE, PANEL_POOL, SHARDS
 from shelfops_pipeline.defs.resources import Retailer, Warehouse
 
 SECONDS: Final = "seconds"
-"""Metadata of what takes time: how long the work itself took, without reading and writing."""
+"""Metadata of what takes time: how long the work itself took, without reading and writing; of shards, all of it."""
 
 
 def stopwatch() -> Callable[[], float]:
@@ -44,10 +45,13 @@ class Sharded:
     """how many shards there are: about SHELFOPS_SHARDS"""
     make: Callable[[Retailer, Panel, int], Any]
     """what one shard comes to; on any worker"""
-    join: Callable[[Retailer, Warehouse, Panel, list[Any]], dg.Output[Any]]
-    """what all of them are together, in the order of the shards"""
+    join: Callable[..., dg.Output[Any]]
+    """(retailer, warehouse, panel, what the shards came to in their order, and by its name what was made beside them):
+    what all of that is together"""
     io_manager_key: str
     dagster_type: dg.DagsterType
+    beside: Mapping[str, Callable[[Retailer, Panel], Any]] = field(default_factory=dict)
+    """what is made of all series at once, while shards are made; by a name that is also its IO manager's"""
     after: str | None = None
     """an asset that must be there first, though it is not read"""
 
@@ -70,8 +74,9 @@ class Sharded:
         def one_step(retailer: Retailer, warehouse: Warehouse, panel: Panel) -> dg.Output[Any]:
             taken = stopwatch()
             parts = [self.make(retailer, panel, k) for k in range(self.count(retailer, panel))]
+            beside = {name: make(retailer, panel) for name, make in self.beside.items()}
             seconds = taken()
-            made = self.join(retailer, warehouse, panel, parts)
+            made = self.join(retailer, warehouse, panel, parts, **beside)
             return made.with_metadata({**made.metadata, SECONDS: seconds})
 
         made: dg.AssetsDefinition = one_step
@@ -79,10 +84,23 @@ class Sharded:
 
     def in_shards(self) -> dg.AssetsDefinition:
         """As a graph whose steps are shared out."""
+        shards, shard, joined = self._shards(), self._shard(), self._joined()
+        ins = {} if self.after is None else {"after": dg.AssetIn(self.after, dagster_type=dg.Nothing)}
+
+        @dg.graph_asset(name=self.name, ins=ins, **self.described)
+        def graph(panel: Panel, **after: Any) -> Any:
+            made, seconds = shards(panel, **after).map(lambda number: shard(panel, number))
+            beside = {name: self._beside(name)(panel, **after) for name in self.beside}
+            return joined(panel, made.collect(), seconds.collect(), **beside)
+
+        return graph
+
+    def _shards(self) -> dg.OpDefinition:
+        """The step that says how many shards there are."""
 
         @dg.op(
             name=f"{self.name}_shards",
-            ins={} if self.after is None else {"after": dg.In(dg.Nothing)},
+            ins=self._ins_after,
             out=dg.DynamicOut(int, io_manager_key="json"),
             pool=PANEL_POOL,
         )
@@ -90,39 +108,61 @@ class Sharded:
             for k in range(self.count(retailer, panel)):
                 yield dg.DynamicOutput(k, mapping_key=f"{k:04}")
 
+        return shards
+
+    def _shard(self) -> dg.OpDefinition:
+        """The step that makes one of them, and says how long that took."""
+
         @dg.op(
             name=f"{self.name}_shard",
-            out=dg.Out(io_manager_key=self.io_manager_key),
+            out={"made": dg.Out(io_manager_key=self.io_manager_key), SECONDS: dg.Out(float, io_manager_key="json")},
             tags=ML_QUEUE,
             pool=PANEL_POOL,
         )
-        def shard(retailer: Retailer, panel: Panel, number: int) -> dg.Output[Any]:
+        def shard(retailer: Retailer, panel: Panel, number: int) -> tuple[Any, float]:
             taken = stopwatch()
-            return dg.Output(self.make(retailer, panel, number), metadata={SECONDS: taken()})
+            return self.make(retailer, panel, number), taken()
+
+        return shard
+
+    def _beside(self, name: str) -> dg.OpDefinition:
+        """The step that makes something of all series at once."""
+
+        @dg.op(
+            name=f"{self.name}_{name}",
+            ins=self._ins_after,
+            out=dg.Out(io_manager_key=name),
+            tags=ML_QUEUE,
+            pool=PANEL_POOL,
+        )
+        def beside(retailer: Retailer, panel: Panel) -> Any:
+            return self.beside[name](retailer, panel)
+
+        return beside
+
+    def _joined(self) -> dg.OpDefinition:
+        """The step that puts everything together."""
 
         @dg.op(
             name=f"{self.name}_joined",
+            ins={name: dg.In() for name in self.beside},
             out=dg.Out(self.dagster_type, io_manager_key=self.io_manager_key),
             tags=ML_QUEUE,
             pool=PANEL_POOL,
         )
-        def joined(retailer: Retailer, warehouse: Warehouse, panel: Panel, parts: list[Any]) -> dg.Output[Any]:
-            made = self.join(retailer, warehouse, panel, parts)
-            return made.with_metadata({**made.metadata, "shards": len(parts)})
+        def joined(
+            retailer: Retailer,
+            warehouse: Warehouse,
+            panel: Panel,
+            parts: list[Any],
+            seconds: list[float],
+            **beside: Any,
+        ) -> dg.Output[Any]:
+            made = self.join(retailer, warehouse, panel, parts, **beside)
+            return made.with_metadata({**made.metadata, "shards": len(parts), SECONDS: sum(seconds)})
 
-        def put_together(panel: Any, numbers: Any) -> Any:
-            return joined(panel, numbers.map(lambda number: shard(panel, number)).collect())
+        return joined
 
-        if self.after is None:
-
-            @dg.graph_asset(name=self.name, **self.described)
-            def graph(panel: Panel) -> Any:
-                return put_together(panel, shards(panel))
-        else:
-            ins = {"after": dg.AssetIn(self.after, dagster_type=dg.Nothing)}
-
-            @dg.graph_asset(name=self.name, ins=ins, **self.described)
-            def graph(panel: Panel, after: Any) -> Any:
-                return put_together(panel, shards(panel, after=after))
-
-        return graph
+    @property
+    def _ins_after(self) -> dict[str, dg.In]:
+        return {} if self.after is None else {"after": dg.In(dg.Nothing)}

@@ -20,7 +20,7 @@ from shelfops_pipeline.inference.predict import Forecast, ServedModel, calibrate
 from shelfops_pipeline.inference.sequence import Scales
 from shelfops_pipeline.inference.state import SeriesState
 from shelfops_pipeline.models.totals import Totals
-from shelfops_pipeline.schemas.prediction import check_prediction_input
+from shelfops_pipeline.schemas.prediction import check_prediction_input, check_series
 
 Floats = NDArray[np.float32]
 
@@ -86,7 +86,8 @@ def serving_inputs(panel: Panel, models: Mapping[Tier, ServedModel]) -> list[Ser
     With both tiers, series with at least the production tier's `min_history` observed periods go to production, the
     rest to cold start. Raises DataError where the gate fails.
     """
-    return join_inputs(panel, [make_inputs(panel, models[s.tier], s) for s in serving_shards(panel, models, 1)])
+    parts = [make_inputs(panel, models[shard.tier], shard) for shard in serving_shards(panel, models, 1)]
+    return join_inputs(panel, parts, served_totals(panel, models))
 
 
 @dataclass(frozen=True)
@@ -117,11 +118,20 @@ def make_inputs(panel: Panel, model: ServedModel, shard: Shard) -> ServingInput:
     return ServingInput(model.version, model.spec, rows, state, model.members.predict(state))
 
 
-def join_inputs(panel: Panel, parts: Sequence[ServingInput]) -> list[ServingInput]:
+def served_totals(panel: Panel, models: Mapping[Tier, Fitted]) -> Totals | None:
+    """The forecast of the totals that the series are moved towards, as far ahead as every tier that serves some; None
+    where there are none. It takes nothing of what the members expect."""
+    return Totals.of(panel, min(models[tier].spec.horizon for tier in assign_tiers(panel, models)))
+
+
+def join_inputs(panel: Panel, parts: Sequence[ServingInput], totals: Totals | None) -> list[ServingInput]:
     """The inputs of each version from those of shards, in the order of the series; each series with its shift towards
-    its total, whose sum takes series of all shards and both tiers together."""
+    its total, whose sum takes series of all shards and both tiers together. Raises DataError when a series is there
+    twice, which a shard cannot see."""
+    check_series(panel)
     versions = dict.fromkeys(part.version for part in parts)
-    return _shifted(panel, [_joined([part for part in parts if part.version == version]) for version in versions])
+    joined = [_joined([part for part in parts if part.version == version]) for version in versions]
+    return joined if totals is None else _shifted(panel, joined, totals)
 
 
 def _joined(parts: Sequence[ServingInput]) -> ServingInput:
@@ -136,11 +146,8 @@ def _joined(parts: Sequence[ServingInput]) -> ServingInput:
     )
 
 
-def _shifted(panel: Panel, parts: list[ServingInput]) -> list[ServingInput]:
-    horizon = min(part.spec.horizon for part in parts)
-    totals = Totals.of(panel, horizon)
-    if totals is None:
-        return parts
+def _shifted(panel: Panel, parts: list[ServingInput], totals: Totals) -> list[ServingInput]:
+    horizon = totals.forecast.shape[1]
     whole = {name: np.zeros((panel.n_series, horizon), dtype=np.float32) for name in MEMBERS}
     for part in parts:
         for name in MEMBERS:
@@ -160,8 +167,8 @@ def reconciled_state(panel: Panel, model: ServedModel) -> SeriesState:
     state = origin_state(panel, model, panel.n_observed - 1)
     everything = np.arange(panel.n_series)
     whole = ServingInput(model.version, model.spec, everything, state, model.members.predict(state))
-    (shifted,) = _shifted(panel, [whole])
-    return shifted.state
+    totals = Totals.of(panel, model.spec.horizon)
+    return state if totals is None else _shifted(panel, [whole], totals)[0].state
 
 
 def assign_tiers(panel: Panel, models: Mapping[Tier, Fitted]) -> dict[Tier, NDArray[np.intp]]:

@@ -34,7 +34,6 @@ def check_prediction_input(panel: Panel, state: SeriesState) -> pd.DataFrame:
 
     Raises DataError naming the first channel or series that cannot be predicted from.
     """
-    _check_ids(panel)
     for name, low, high in (
         (OPEN, 0, 1),
         (ON_PROMOTION, 0, 1),
@@ -73,7 +72,8 @@ def prediction_frame(panel: Panel, state: SeriesState) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _check_ids(panel: Panel) -> None:
+def check_series(panel: Panel) -> None:
+    """The part of the gate that takes all series together. Raises DataError when one appears twice."""
     keys = np.char.add(np.char.add(panel.store_ids, "\x1f"), panel.item_ids)
     if len(np.unique(keys)) != panel.n_series:
         raise DataError("prediction input: a series appears twice in the panel; rebuild it with `shelfops ingest`")

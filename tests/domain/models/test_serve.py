@@ -144,6 +144,18 @@ def test_the_state_at_an_origin_is_that_of_the_model_not_of_todays_categories(
     np.testing.assert_array_equal(predict_demand(served, state).dates, panel.dates[301 : 301 + H])
 
 
+def test_a_series_that_is_there_twice_is_found_wherever_it_is_served(
+    panel: Panel, models: Mapping[Tier, ServedModel]
+) -> None:
+    """Once by each tier, so that neither alone has it twice."""
+    ids = panel.store_ids.copy(), panel.item_ids.copy()
+    for values in ids:
+        values[NEW] = values[REGULAR]
+    assert REGULAR in assign_tiers(panel, models)[Tier.PRODUCTION]
+    with pytest.raises(DataError, match="a series appears twice"):
+        serving_inputs(replace(panel, store_ids=ids[0], item_ids=ids[1]), models)
+
+
 @pytest.fixture(scope="module")
 def chain(one_thread: None) -> Panel:
     """A chain in which two items of every store were listed three weeks ago."""

@@ -11,7 +11,7 @@ from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.errors import DataError
 from shelfops_pipeline.features.state import StateBuilder
 from shelfops_pipeline.inference.state import SeriesState
-from shelfops_pipeline.schemas.prediction import check_prediction_input, prediction_frame
+from shelfops_pipeline.schemas.prediction import check_prediction_input, check_series, prediction_frame
 from tests.domain.support import difficult_panel, spec_for
 
 H = 6
@@ -74,10 +74,11 @@ def test_a_store_cannot_be_half_open(panel: Panel, state: SeriesState) -> None:
         check_prediction_input(panel, state)
 
 
-def test_a_series_that_appears_twice_stops_the_run(panel: Panel, state: SeriesState) -> None:
+def test_a_series_that_appears_twice_stops_the_run(panel: Panel) -> None:
     twice = replace(panel, item_ids=np.array(["bun", "milk", "milk"] * 3))
     with pytest.raises(DataError, match="a series appears twice in the panel"):
-        check_prediction_input(twice, state)
+        check_series(twice)
+    check_series(panel)
 
 
 def test_an_infinite_feature_is_named_by_its_series(panel: Panel, state: SeriesState) -> None:
