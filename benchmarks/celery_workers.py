@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
+from api_warehouse import redis_server
 
 from shelfops_pipeline.contracts.queues import DEFAULT, ML
 from shelfops_pipeline.errors import ShelfOpsError
@@ -49,6 +50,39 @@ def _held_mb(process: psutil.Process) -> float:
         except (psutil.NoSuchProcess, psutil.AccessDenied):  # it ended meanwhile
             continue
     return total
+
+
+@contextmanager
+def services(home: Path) -> Iterator[dict[str, str]]:
+    """A Redis and a PostgreSQL of the home, which is M5's; the environment of what uses them."""
+    from shelfops_pipeline.services.instance import dagster_environment
+    from shelfops_pipeline.settings import Settings
+    from shelfops_pipeline.store.embedded import embedded_postgres, remove_embedded
+
+    try:
+        with redis_server(home) as redis, embedded_postgres(home) as url:
+            broker = redis.replace("unix://", "redis+socket://")
+            values = {"DATASET": "m5", "HOME": str(home), "TIER": "production", "DATABASE_URL": url}
+            values |= {"CELERY_BROKER_URL": broker}
+            named = {f"SHELFOPS_{name}": value for name, value in values.items()}
+            yield named | dagster_environment(Settings(home=home), url)
+    finally:
+        remove_embedded(home)
+
+
+def forget_release(url: str) -> None:
+    """Empty what a run publishes: to replace a release of as many series takes longer than to write the first one."""
+    from sqlalchemy import text
+
+    from shelfops_pipeline.store.engine import open_engine
+    from shelfops_pipeline.store.migrate import migrate
+    from shelfops_pipeline.store.tables import demand_forecasts, online_features
+
+    engine = open_engine(url)
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {online_features.name}, {demand_forecasts.name}"))
+    engine.dispose()
 
 
 @contextmanager

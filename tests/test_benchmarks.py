@@ -113,6 +113,7 @@ def test_the_scale_benchmark_finds_equal_results_on_one_and_two_workers() -> Non
     assert (one["workers"], two["workers"], two["took_part"]) == (1, 2, 2)
     assert one["checksum"] == two["checksum"]
     assert len(two["steps"]) > len(one["steps"]) == 3
+    assert found["ratios"] == {"100 series: throughput of 2 workers / of 1": one["seconds"] / two["seconds"]}
     assert code == (0 if all(check["ok"] for check in found["checks"]) else 1)
 
 

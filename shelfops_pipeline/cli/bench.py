@@ -55,6 +55,7 @@ def bench_scale(
     only: Annotated[list[str] | None, typer.Option(help="workers or memory; may be repeated")] = None,
     series: Annotated[list[int] | None, typer.Option(min=10, help="Sizes; may be repeated")] = None,
     workers: Annotated[list[int] | None, typer.Option(min=1, help="Celery workers; may be repeated")] = None,
+    rows: Annotated[list[int] | None, typer.Option(min=1000, help="Training rows, for memory; may be repeated")] = None,
 ) -> None:
     """Features and forecasts on Celery workers, and training rows from disk; one JSON object on stdout."""
     from shelfops_pipeline.services.commands import run_benchmark
@@ -63,6 +64,7 @@ def bench_scale(
     given += ["--only", *only] if only else []
     given += ["--series", *map(str, series)] if series else []
     given += ["--workers", *map(str, workers)] if workers else []
+    given += ["--rows", *map(str, rows)] if rows else []
     run_benchmark("scale", given)
 
 
