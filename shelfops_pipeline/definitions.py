@@ -18,6 +18,7 @@ from shelfops_pipeline.defs import (
     warehousing,
 )
 from shelfops_pipeline.defs.automation import carry_forward
+from shelfops_pipeline.defs.dead_runs import dead_runs
 from shelfops_pipeline.defs.failures import run_failures, run_recoveries
 from shelfops_pipeline.defs.feed import feed_gap
 from shelfops_pipeline.defs.jobs import ingest, maintenance, publish, refresh, score, sync, train, validate_again
@@ -59,6 +60,7 @@ def defs() -> dg.Definitions:
             retrain_requests,
             run_failures,
             run_recoveries,
+            dead_runs,
             replay_tracking,
         ],
         resources=resources(),

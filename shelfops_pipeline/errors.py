@@ -5,6 +5,10 @@ class ShelfOpsError(Exception):
     """Something is wrong with what the user gave us. The message says what, where, and what to do about it."""
 
 
+class UnreachableError(ShelfOpsError):
+    """A service that is needed does not answer."""
+
+
 class DataError(ShelfOpsError):
     """A file, column or row cannot be used."""
 

@@ -1,4 +1,5 @@
-"""A step on its way through Celery, watched by its run: when its worker dies, it is delivered once more.
+"""A step on its way through Celery, watched by its run: when its worker dies, or it failed because a database was
+away, it is delivered once more.
 
 Celery's own late acknowledgement does not do: on Redis, a message of a killed worker comes back after the visibility
 timeout, hours later, and a message of a lost pool process comes back for ever. And Dagster's Celery loop asks for a
@@ -17,11 +18,13 @@ from dagster import DagsterEvent
 from dagster._core.events import EngineEventData
 from dagster._core.execution.plan.objects import StepFailureData
 from dagster._grpc.types import ExecuteStepArgs
-from dagster._serdes import pack_value, serialize_value
+from dagster._serdes import deserialize_value, pack_value, serialize_value
 from dagster_celery.config import TASK_EXECUTE_PLAN_NAME
 from dagster_shared.error import SerializableErrorInfo
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
+
+from shelfops_pipeline.errors import UnreachableError
 
 LOOK_SECONDS: Final = 5.0
 """Between two looks at the worker of a step."""
@@ -29,6 +32,19 @@ MISSES: Final = 3
 """Looks in a row that find the step nowhere, until it is lost: a worker that reconnects is silent for a while."""
 REPLY_SECONDS: Final = 2.0
 _DELIVERIES: Final = 2
+_CONNECTION_LOST: Final = frozenset(
+    {
+        *("OperationalError", "InterfaceError", "AdminShutdown", "CrashShutdown", "CannotConnectNow"),  # PostgreSQL
+        *(
+            "ConnectionError",
+            "ConnectionRefusedError",
+            "ConnectionResetError",
+            "BrokenPipeError",
+        ),  # Redis, and others
+        UnreachableError.__name__,
+    }
+)
+"""Errors that say nothing against the step: a service was away. Of a step's errors only the names come here."""
 
 
 def deliver(app: Celery, plan: Any, step: Any, queue: str, priority: int, known: Any) -> "Delivery":
@@ -49,9 +65,14 @@ class Delivery:
         """Is there something to get?"""
         if self._events is not None:
             return True
-        if self._result.ready():
-            return self._revoked or self._result.successful() or self._again(_what_happened(self._result))
-        return self._is_lost() and not self._result.ready() and self._again("its worker does not answer any more")
+        if not self._result.ready():
+            return self._is_lost() and not self._result.ready() and self._again("its worker does not answer any more")
+        if self._revoked:
+            return True
+        if not self._result.successful():
+            return self._again(_what_happened(self._result))
+        lost = _lost_connection(self._result.result)
+        return lost is None or self._deliveries == _DELIVERIES or self._again(lost)
 
     def get(self) -> Any:
         """The step's events, serialized. Raises what Celery raises, after `revoke`."""
@@ -124,3 +145,14 @@ def _submit(app: Celery, plan: Any, step: Any, queue: str, priority: int, known:
 
 def _what_happened(result: AsyncResult) -> str:
     return f"{result.state.lower()}: {type(result.result).__name__}: {result.result}"
+
+
+def _lost_connection(events: list[str]) -> str | None:
+    """The first line of the error, if the step failed because a service was away; None: it did not fail of that."""
+    for event in (deserialize_value(each, DagsterEvent) for each in events):
+        error = event.step_failure_data.error if event.is_step_failure else None
+        while error is not None:
+            if error.cls_name in _CONNECTION_LOST:
+                return error.message.splitlines()[0]
+            error = error.cause or error.context
+    return None

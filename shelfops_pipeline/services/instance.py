@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import psutil
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -17,7 +16,7 @@ from shelfops_pipeline.store.engine import for_database, open_engine, url_string
 from shelfops_pipeline.store.warehouse import open_warehouse
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance, DagsterRun
+    from dagster import DagsterInstance
 
 DAGSTER_URL: Final = "SHELFOPS_DAGSTER_DATABASE_URL"
 DAGSTER_DRIVER: Final = "postgresql+psycopg2"
@@ -25,8 +24,6 @@ DAGSTER_DRIVER: Final = "postgresql+psycopg2"
 # event by event, and opens two connections for each.
 _EVENT_BATCH: Final = 1000
 _POOL: Final = {"statement_timeout": 60_000, "pool_recycle": 3600, "max_overflow": 4}
-# A run's process cannot have started after the event in which it says its number.
-_CLOCK_SECONDS: Final = 2.0
 
 
 @contextmanager
@@ -74,35 +71,11 @@ def dagster_instance(settings: Settings, url: str) -> "Iterator[DagsterInstance]
         yield instance
 
 
-def fail_dead_runs(instance: "DagsterInstance", *, launcher_gone: bool) -> list[str]:
-    """Mark runs failed whose process is gone, and free the pool slots they hold; returns their ids.
-
-    A killed run stays STARTED for ever, and blocks its pool. Runs of living processes are left alone: a CLI
-    command may be at work beside `shelfops up`. With `launcher_gone` (no code server lives, as when `up`
-    starts), runs that never got a process are dead too. Only for a storage that no other machine uses
-    (`is_embedded`).
-    """
-    from dagster import DagsterRunStatus, RunsFilter
-
-    alive = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
-    if launcher_gone:
-        alive.append(DagsterRunStatus.NOT_STARTED)
-    dead = []
-    for run in instance.get_runs(RunsFilter(statuses=alive)):
-        if _is_alive(instance, run, otherwise=not launcher_gone):
-            continue
-        if run.status is DagsterRunStatus.CANCELING:
-            instance.report_run_canceled(run, "Its process is gone.")
-        else:
-            instance.report_run_failed(run, "Its process is gone: it was killed, or the machine went down.")
-        dead.append(run.run_id)
-    free_slots(instance)
-    return dead
-
-
 def fail_unfinished_runs(instance: "DagsterInstance", reason: str) -> None:
     """Mark every run failed that was under way, whatever lives: for a storage that came from elsewhere."""
     from dagster import DagsterRunStatus, RunsFilter
+
+    from shelfops_pipeline.defs.dead_runs import free_slots
 
     status = DagsterRunStatus
     begun = [status.NOT_STARTED, status.STARTING, status.STARTED, status.CANCELING]
@@ -116,38 +89,6 @@ def make_pool(instance: "DagsterInstance", name: str) -> None:
     storage = instance.event_log_storage
     if name not in storage.get_concurrency_keys():
         storage.initialize_concurrency_limit_to_default(name)
-
-
-def free_slots(instance: "DagsterInstance") -> None:
-    """Slots of finished runs are free; a kill between finishing and freeing leaves them taken."""
-    storage = instance.event_log_storage
-    if not storage.supports_global_concurrency_limits:
-        return
-    for run_id in storage.get_concurrency_run_ids():
-        run = instance.get_run_by_id(run_id)
-        if run is None or run.is_finished:
-            storage.free_concurrency_slots_for_run(run_id)
-
-
-def _is_alive(instance: "DagsterInstance", run: "DagsterRun", *, otherwise: bool) -> bool:
-    """Does the process that the run's events name still live? `otherwise`, where they name none."""
-    from dagster import DagsterEventType
-
-    for record in instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT):
-        event = record.dagster_event
-        pid = None if event is None else event.engine_event_data.metadata.get("pid")
-        if pid is not None and pid.value is not None:
-            return _lived_at(int(str(pid.value)), record.timestamp)
-    return otherwise
-
-
-def _lived_at(pid: int, timestamp: float) -> bool:
-    """Is the process that had this number then still there?"""
-    try:
-        process = psutil.Process(pid)
-        return bool(process.status() != psutil.STATUS_ZOMBIE and process.create_time() < timestamp + _CLOCK_SECONDS)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _dagster_url(settings: Settings, url: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from shelfops_pipeline.errors import DataError, ShelfOpsError
-from shelfops_pipeline.services.instance import dagster_instance, fail_dead_runs, is_embedded, warehouse
+from shelfops_pipeline.services.instance import dagster_instance, is_embedded, warehouse
 from shelfops_pipeline.services.turns import our_turn
 from shelfops_pipeline.settings import Settings
 
@@ -114,9 +114,10 @@ def open_pipeline(settings: Settings) -> Iterator[Pipeline]:
     """
     with warehouse(settings) as url, dagster_instance(settings, url) as instance:
         from shelfops_pipeline.definitions import defs
+        from shelfops_pipeline.defs.dead_runs import fail_dead_runs
 
         if is_embedded(settings):
-            fail_dead_runs(instance, launcher_gone=False)
+            fail_dead_runs(instance)
         loaded: Any = defs()  # the decorator makes a loader of it
         yield Pipeline(settings, url, instance, loaded)
 

@@ -22,8 +22,9 @@ def main() -> None:
 
     from dagster import DagsterInstance
 
+    from shelfops_pipeline.defs.dead_runs import fail_dead_runs
     from shelfops_pipeline.defs.partitions import PANEL_POOL
-    from shelfops_pipeline.services.instance import fail_dead_runs, make_pool
+    from shelfops_pipeline.services.instance import make_pool
 
     with DagsterInstance.get() as instance:
         make_pool(instance, PANEL_POOL)

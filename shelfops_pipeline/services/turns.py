@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from shelfops_pipeline.services.instance import fail_dead_runs, is_embedded
+from shelfops_pipeline.services.instance import is_embedded
 from shelfops_pipeline.store.engine import open_engine, try_advisory_lock
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def _say(report: "Report", over: str | None, begun: str | None) -> None:
 
 def _obstacle(pipeline: "Pipeline", engine: "Engine", stack: ExitStack) -> str | None:
     """What is in the way, in words; None: nothing, and from now on nothing of the command line will be."""
+    from shelfops_pipeline.defs.dead_runs import fail_dead_runs
     from shelfops_pipeline.defs.partitions import PANEL_POOL
     from shelfops_pipeline.defs.turns import run_in_progress
 
@@ -54,7 +55,7 @@ def _obstacle(pipeline: "Pipeline", engine: "Engine", stack: ExitStack) -> str |
         if not attempt.enter_context(try_advisory_lock(engine, PANEL_POOL)):
             return f"another command that trains {pipeline.settings.dataset}"
         if is_embedded(pipeline.settings):
-            fail_dead_runs(pipeline.instance, launcher_gone=False)
+            fail_dead_runs(pipeline.instance)
         run = run_in_progress(pipeline.instance, PANEL_POOL)
         if run is not None:
             return f"run {run.run_id[:8]} ({run.job_name})"

@@ -199,14 +199,8 @@ def _mend(stack: Stack, supervisor: Supervisor, board: _Board, stop: threading.E
                 board.show(name, "restarting")
                 supervisor.clear(name)
                 if name == CODE_SERVER:
-                    _clear_code_server(stack, supervisor)
+                    stack.code_socket.unlink(missing_ok=True)
                 supervisor.restart(name)
-
-
-def _clear_code_server(stack: Stack, supervisor: Supervisor) -> None:
-    """The runs that it led are over; the daemon starts them again."""
-    stack.code_socket.unlink(missing_ok=True)
-    _prepare(stack, supervisor, clear_runs=is_embedded(stack.settings))
 
 
 def _announce(console: Console, ports: Ports, home: Path) -> None:

@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow
 from sqlalchemy import URL, Engine, ExceptionContext, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
-from shelfops_pipeline.errors import ShelfOpsError
+from shelfops_pipeline.errors import ShelfOpsError, UnreachableError
 
 DRIVER: Final = "postgresql+psycopg"
 CONNECT_SECONDS: Final = 5
@@ -99,9 +99,10 @@ def open_engine(
 ) -> Engine:
     """An engine for the warehouse at `url`; its pool notices connections that the server dropped.
 
-    With `check`, connects once, so that a wrong URL fails here, with one clear line (ShelfOpsError). With `patience`,
-    no statement and no wait for a connection takes longer than so many seconds: OperationalError, or TimeoutError of
-    the pool; a server that says nothing at all is left, which raises OperationalError of a SilentServerError.
+    With `check`, connects once, so that a wrong URL fails here, with one clear line (UnreachableError). With
+    `patience`, no statement and no wait for a connection takes longer than so many seconds: OperationalError, or
+    TimeoutError of the pool; a server that says nothing at all is left, which raises OperationalError of a
+    SilentServerError.
     """
     parsed = warehouse_url(url)
     arguments = {"connect_timeout": CONNECT_SECONDS, "application_name": application, **_TCP}
@@ -120,7 +121,7 @@ def open_engine(
         except SQLAlchemyError as error:
             engine.dispose()
             reason = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()[0]
-            raise ShelfOpsError(
+            raise UnreachableError(
                 f"Cannot open the database {describe(parsed)}: {reason}. "
                 "Is it running, and is SHELFOPS_DATABASE_URL right?"
             ) from None

@@ -111,7 +111,7 @@ def test_the_code_server_can_send_the_definitions_to_the_ui(definitions: Any) ->
 
 
 # Nothing that reads data, trains or forecasts of its own accord: they finish what somebody has begun, and keep records.
-ON = {"champion_changed", "retrain_requests", "run_failures", "run_recoveries", "replay_tracking"}
+ON = {"champion_changed", "retrain_requests", "run_failures", "run_recoveries", "dead_runs", "replay_tracking"}
 
 
 def test_what_starts_by_itself_is_explained_and_off_until_somebody_turns_it_on(definitions: Any) -> None:

@@ -6,9 +6,11 @@ import time
 from pathlib import Path
 
 import dagster as dg
+from sqlalchemy import text
 
 from shelfops_pipeline.defs.executor import celery
 from shelfops_pipeline.defs.partitions import ML_QUEUE
+from shelfops_pipeline.store.engine import open_engine
 
 
 def note(name: str) -> int:
@@ -37,6 +39,36 @@ def deadly() -> None:
     """As one that takes more memory than there is."""
     note("deadly")
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dg.op
+def severed() -> None:
+    """The first time, PostgreSQL ends its connection in the middle of a statement."""
+    end = "pg_terminate_backend(pg_backend_pid())" if note("severed") == 1 else "true"
+    engine = open_engine(os.environ["SHELFOPS_DATABASE_URL"])
+    with engine.connect() as connection:
+        assert connection.scalar(text(f"SELECT {end}"))
+    engine.dispose()
+
+
+@dg.op
+def deserted() -> None:
+    """There is no PostgreSQL where it looks."""
+    note("deserted")
+    open_engine("postgresql://nobody@127.0.0.1:1/nothing")
+
+
+@dg.op
+def mistaken() -> None:
+    note("mistaken")
+    raise ValueError("it would be so again")
+
+
+@dg.job(executor_def=celery)
+def disturbed() -> None:
+    severed()
+    deserted()
+    mistaken()
 
 
 @dg.job(executor_def=celery)

@@ -142,3 +142,18 @@ def test_a_step_that_kills_every_worker_fails_after_the_second(
         assert failure.step_failure_data.error is not None
         assert 'Step "deadly" was lost twice' in failure.step_failure_data.error.message
     assert len(begun(notes / "deadly")) == 2
+
+
+def test_a_step_whose_database_was_away_is_done_once_more_and_one_that_is_wrong_is_not(
+    notes: Path, instance: dg.DagsterInstance, start: Start
+) -> None:
+    with dg.execute_job(job("disturbed"), instance) as result:
+        failed = {event.step_key: event.step_failure_data.error for event in result.all_events if event.is_step_failure}
+        run_id = result.run_id
+    times = {name: len(begun(notes / name)) for name in ("severed", "deserted", "mistaken")}
+    assert times == {"severed": 2, "deserted": 2, "mistaken": 1}
+    log = told(instance, run_id)
+    assert [log.count(f'Step "{name}" was lost') for name in ("severed", "deserted", "mistaken")] == [1, 1, 0]
+    assert set(failed) == {"deserted", "mistaken"}
+    assert failed["deserted"] is not None
+    assert "Cannot open the database" in failed["deserted"].to_string()

@@ -15,6 +15,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from shelfops_api.metrics import Metrics
 from shelfops_api.settings import ApiSettings
+from shelfops_pipeline.defs.delivery import LOOK_SECONDS, MISSES, REPLY_SECONDS
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.embedded import DATABASES
 
@@ -111,6 +112,12 @@ def test_what_is_too_large_for_a_workers_memory_lies_on_a_volume() -> None:
     temporary = worker["environment"]["TMPDIR"]
     assert temporary in worker["volumes"]
     assert temporary not in worker["tmpfs"]
+
+
+@pytest.mark.parametrize("name", ["ml-worker", "io-worker"])
+def test_a_worker_that_stops_is_gone_before_its_step_is_given_to_another(name: str) -> None:
+    [seconds] = re.findall(r"^(\d+)s$", services()[name]["stop_grace_period"])
+    assert int(seconds) < (MISSES - 1) * LOOK_SECONDS + REPLY_SECONDS
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.ml", "deploy/mlflow/Dockerfile"])

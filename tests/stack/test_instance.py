@@ -1,20 +1,22 @@
 """The Dagster instance of a home: prepared once, shared storage, and no run that is STARTED for ever."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster._core.events import EngineEventData
+from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._core.test_utils import create_run_for_test
 from dagster._core.utils import make_new_run_id
 
+from shelfops_pipeline.defs.dead_runs import dead_runs, fail_dead_runs
 from shelfops_pipeline.services.doctor import checks
 from shelfops_pipeline.services.instance import (
     DAGSTER_URL,
     dagster_home,
     dagster_instance,
-    fail_dead_runs,
     is_embedded,
     warehouse,
 )
@@ -30,10 +32,13 @@ def home_settings(tmp_path: Path, postgres_url: str) -> Settings:
 
 
 def started_run(
-    instance: dg.DagsterInstance, pid: int | None, status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED
+    instance: dg.DagsterInstance,
+    pid: int | None,
+    status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED,
+    tags: Mapping[str, str] | None = None,
 ) -> str:
     """A run that says it runs in process `pid`, and is never heard of again."""
-    run = create_run_for_test(instance, run_id=make_new_run_id(), status=status)
+    run = create_run_for_test(instance, run_id=make_new_run_id(), status=status, tags=tags)
     if pid is not None:
         data = EngineEventData(metadata={"pid": dg.MetadataValue.text(str(pid))})
         instance.report_engine_event("Started process for run", run, data)
@@ -46,12 +51,32 @@ def test_dead_runs_fail_and_living_ones_go_on(home_settings: Settings, postgres_
         dead, living, unknown = (started_run(instance, pid) for pid in (DEAD_PID, os.getpid(), None))
         instance.event_log_storage.claim_concurrency_slot("training", dead, "step")
         never = started_run(instance, None, dg.DagsterRunStatus.NOT_STARTED)  # killed when it had just been made
-        assert fail_dead_runs(instance, launcher_gone=False) == [dead]
+        assert fail_dead_runs(instance) == [dead]
         assert set(fail_dead_runs(instance, launcher_gone=True)) == {unknown, never}
         statuses = {r: instance.get_run_by_id(r).status for r in (dead, living, unknown, never)}  # type: ignore[union-attr]
         assert statuses[dead] is statuses[unknown] is statuses[never] is dg.DagsterRunStatus.FAILURE
         assert statuses[living] is dg.DagsterRunStatus.STARTED
         assert instance.event_log_storage.get_concurrency_run_ids() == set()
+
+
+def test_a_sensor_fails_the_dead_runs_of_the_code_server_and_no_others(
+    home_settings: Settings, postgres_url: str
+) -> None:
+    launched = {GRPC_INFO_TAG: "{}"}
+    canceling = dg.DagsterRunStatus.CANCELING
+    with dagster_instance(home_settings, postgres_url) as instance:
+        dead = started_run(instance, DEAD_PID, tags=launched)
+        stopped = started_run(instance, DEAD_PID, canceling, tags=launched)
+        others = (started_run(instance, os.getpid(), tags=launched), started_run(instance, None, tags=launched))
+        elsewhere = started_run(instance, DEAD_PID)  # of a command, maybe on another machine
+        said = dead_runs.evaluate_tick(dg.build_sensor_context(instance)).skip_message or ""
+        assert (dead in said, stopped in said) == (True, True)
+        statuses = {run.run_id: run.status for run in instance.get_runs()}
+        assert statuses.pop(dead) is dg.DagsterRunStatus.FAILURE
+        assert statuses.pop(stopped) is dg.DagsterRunStatus.CANCELED
+        assert statuses == dict.fromkeys((*others, elsewhere), dg.DagsterRunStatus.STARTED)
+        said = dead_runs.evaluate_tick(dg.build_sensor_context(instance)).skip_message or ""
+        assert said == "every run at work has its process"
 
 
 def test_the_environment_is_set_only_while_the_instance_is_open(
