@@ -44,6 +44,8 @@ _FIRST: Final = ("fitted", "tests/stack", "tests/test_benchmarks.py", "tests/def
 """What takes longest begins first, so that no process waits long for the last one."""
 _APART: Final = ("tests/defs/test_automation.py", "tests/defs/test_sensors.py")
 """These have retailers of their own."""
+_COUNTED: Final = ("tests/domain/", "tests/api/", "tests/defs/test_sensors.py", "tests/defs/test_tracking.py")
+"""Their lines are counted (`--cov`)."""
 
 _MLFLOW_PLACES: Final = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 
@@ -89,10 +91,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Lines are counted (`--cov`) while the tests of the domain and the API run, their fixtures included: elsewhere it
-    would cost half as much again for lines that these run as well."""
+    """Lines are counted (`--cov`) while the tests of the domain and the API run, their fixtures included, and the two
+    of the graph that read sales and track runs: elsewhere it would cost half as much again for lines that these run as
+    well."""
     counting = coverage.Coverage.current() if (coverage := sys.modules.get("coverage")) else None
-    if counting is None or item.nodeid.startswith(("tests/domain/", "tests/api/")):
+    if counting is None or item.nodeid.startswith(_COUNTED):
         return (yield)
     counting.stop()
     try:
