@@ -3,19 +3,22 @@
     make images        (as root, on Debian, with buildah and debootstrap; some 20 minutes on two cores)
 
 The base image is Debian with Python 3.11, made by debootstrap, with this machine's package sources and certificates.
-The worker's image trains a small retailer, with the databases of deploy/timescaledb; the API's image then serves it.
+The worker's image trains a small retailer, with the databases of deploy/timescaledb, does a step as a Celery worker and
+makes a backup; the API's image then serves it.
 What is left out: the engine's own work, such as networks, limits, health checks and restarts.
 """
 
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -72,9 +75,18 @@ class Buildah:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
     def build(self, image: Image, base: str) -> None:
-        """`docker build` of the image."""
+        """`docker build` of the image, telling its steps. Raises CalledProcessError, after it has said why."""
         arguments = ["--build-arg", f"BASE={base}", "--tag", image.name, "--file", str(ROOT / image.dockerfile)]
-        self("bud", "--quiet", "--format", "docker", "--isolation", "chroot", *arguments, str(ROOT))
+        command = [*self._command, "bud", "--format", "docker", "--isolation", "chroot", *arguments, str(ROOT)]
+        last: deque[str] = deque(maxlen=40)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            for line in process.stdout or ():
+                last.append(line)
+                if "STEP " in line:
+                    print(f"  {line.rstrip()[:160]}", flush=True)
+        if process.returncode:
+            print("".join(last), file=sys.stderr)
+            raise subprocess.CalledProcessError(process.returncode, command)
 
     def command_of(self, name: str) -> list[str]:
         """The image's CMD."""
@@ -101,11 +113,14 @@ class Buildah:
 def make_base(buildah: Buildah, folder: Path) -> str:
     """Debian with Python 3.11 as an image; its name."""
     root = folder / "base"
-    subprocess.run(["debootstrap", "--variant=minbase", "--include=ca-certificates", "bookworm", str(root)], check=True)
-    for name in ("etc/apt/sources.list.d/debian.sources", "etc/pip.conf", "etc/resolv.conf"):
-        if (source := Path("/") / name).exists():
-            shutil.copy(source, root / name)
-    if (root / "etc/apt/sources.list.d/debian.sources").exists():
+    sources = Path("/etc/apt/sources.list.d/debian.sources")
+    mirror = re.findall(r"^URIs: *(\S+)", sources.read_text(), flags=re.M)[:1] if sources.exists() else []
+    command = ["debootstrap", "--variant=minbase", "--include=ca-certificates", "bookworm", str(root), *mirror]
+    subprocess.run(command, check=True)
+    for source in (sources, Path("/etc/pip.conf"), Path("/etc/resolv.conf")):
+        if source.exists():
+            shutil.copy(source, root / source.relative_to("/"))
+    if sources.exists():
         (root / "etc/apt/sources.list").write_text("")
     own = Path("/usr/local/share/ca-certificates")
     shutil.copytree(own, root / own.relative_to("/"), dirs_exist_ok=True)
