@@ -1,6 +1,6 @@
 """Build the images without a Docker engine, run them, and compare their size with the limits; exit status 1 if over.
 
-    make images        (as root, on Debian, with buildah and debootstrap; some 20 minutes on two cores)
+    make images        (as root, on Debian, with buildah and debootstrap; half an hour or more on two cores)
 
 The base image is Debian with Python 3.11, made by debootstrap, with this machine's package sources and certificates.
 The worker's image trains a small retailer, with the databases of deploy/timescaledb, does a step as a Celery worker and
