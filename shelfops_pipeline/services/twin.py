@@ -1,6 +1,7 @@
 """The stack as processes of this machine: `shelfops up --workers` as a child, and what a person does in the UI."""
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -27,9 +28,11 @@ _LAUNCH: Final = """mutation ($params: ExecutionParams!) { launchRun(executionPa
 _RUN: Final = """query ($id: ID!) { runOrError(runId: $id) { __typename ... on Run {
   status stepStats { stepKey status startTime endTime } } } }"""
 _EVENTS: Final = """query ($id: ID!, $after: String) { logsForRun(runId: $id, afterCursor: $after) {
-  ... on EventConnection { cursor hasMore events { __typename ... on MessageEvent { message stepKey }
+  __typename ... on EventConnection { cursor hasMore events { __typename ... on MessageEvent { message stepKey }
+  ... on ErrorEvent { error { message errorChain { error { message } } } }
   ... on EngineEvent { metadataEntries { label ... on TextMetadataEntry { text } } } } } } }"""
-_RUNS: Final = "{ runsOrError { ... on Runs { results { runId jobName status tags { key value } } } } }"
+_RUNS: Final = "{ runsOrError { __typename ... on Runs { results { runId jobName status tags { key value } } } } }"
+_PATIENCE_SECONDS: Final = 120
 _MAIN: Final = "from shelfops_pipeline.cli import main; main()"
 
 Report = Callable[[str, str], None]
@@ -59,21 +62,24 @@ class Twin:
         return int(self._services()[service]["pid"])
 
     def ask(self, query: str, **variables: Any) -> Any:
-        """The first field of a GraphQL answer. Raises ShelfOpsError with Dagster's words."""
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        url, headers = f"http://{HOST}:{self.ports.webserver}/graphql", {"Content-Type": "application/json"}
-        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=60) as response:
-            answer = json.load(response)
-        if "errors" in answer:
-            raise ShelfOpsError(f"Dagster's webserver refused: {answer['errors'][0]['message']}")
-        [found] = answer["data"].values()
-        return found
+        """The first field of the answer to a query, which is asked again while the webserver, or its database, is away.
+
+        Raises ShelfOpsError after two minutes.
+        """
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                return self._answer(query, variables)
+            except (ShelfOpsError, OSError, http.client.HTTPException) as error:
+                if time.monotonic() > deadline:
+                    raise ShelfOpsError(f"Dagster's webserver does not answer: {error}; see {self.home}") from error
+            time.sleep(0.5)
 
     def launch(self, job: str, tags: Mapping[str, str]) -> str:
         """Put a run into the queue, from which the daemon takes it; its id."""
         selector = {"jobName": job, "repositoryName": "__repository__", "repositoryLocationName": LOCATION}
         pairs = [{"key": key, "value": value} for key, value in tags.items()]
-        found = self.ask(_LAUNCH, params={"selector": selector, "executionMetadata": {"tags": pairs}})
+        found = self._answer(_LAUNCH, {"params": {"selector": selector, "executionMetadata": {"tags": pairs}}})
         if found["__typename"] != "LaunchRunSuccess":
             raise ShelfOpsError(f"{job} was not launched: {found}")
         return str(found["run"]["runId"])
@@ -104,8 +110,13 @@ class Twin:
             time.sleep(1)
 
     def messages(self, run_id: str) -> list[str]:
-        """What the run's log says."""
-        return [event.get("message", "") for event in self._events(run_id)]
+        """What the run's log says, with its errors and their causes."""
+        said: list[str] = []
+        for event in self._events(run_id):
+            said.append(event.get("message", ""))
+            if (error := event.get("error")) is not None:
+                said += [error["message"], *(link["error"]["message"] for link in error["errorChain"])]
+        return said
 
     def workers(self, run_id: str) -> list[tuple[str, str]]:
         """(step, worker) for each time that a worker took a step, in that order."""
@@ -120,6 +131,19 @@ class Twin:
         """Ctrl-C; the exit status."""
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(seconds)
+
+    def _answer(self, query: str, variables: Mapping[str, Any]) -> Any:
+        """Raises ShelfOpsError with Dagster's words."""
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        url, headers = f"http://{HOST}:{self.ports.webserver}/graphql", {"Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=60) as response:
+            answer = json.load(response)
+        if "errors" in answer:
+            raise ShelfOpsError(f"Dagster's webserver refused: {answer['errors'][0]['message']}")
+        [found] = answer["data"].values()
+        if found["__typename"] == "PythonError":
+            raise ShelfOpsError(f"Dagster's webserver could not answer: {found}")
+        return found
 
     def _events(self, run_id: str) -> list[dict[str, Any]]:
         events, page = [], {"cursor": None, "hasMore": True}
