@@ -5,9 +5,11 @@ import { action, byId, el, empty, failure, show, showLoading } from "./dom.js";
 import { atTime, units, words } from "./format.js";
 
 const PAGE = 50;
+const MANY = 1000; // of a further page: the stream may have told the next few hundred already
 const URGENCY = ["high", "medium", "low"];
-const known = new Map();
+const known = new Map(); // the resolved ones too: an answer that is late must not bring one back
 let more = null;
+let complete = false; // does the stream tell of every alert there is?
 let openSeries = () => {};
 
 /** Show the alerts and keep them up to date; `open` shows the series of one. */
@@ -31,35 +33,38 @@ async function load() {
   const body = document.querySelector("#alerts .body");
   if (!known.size) showLoading(body, "alerts");
   try {
-    const page = await api.alerts({ limit: PAGE });
-    known.clear();
-    take(page);
+    take(await api.alerts({ limit: PAGE }));
   } catch (error) {
     show(body, failure(error, load));
   }
 }
 
 function take(page) {
-  for (const alert of page.alerts) known.set(alert.alert_id, alert);
-  more = page.next;
+  page.alerts.forEach(keep);
+  more = complete ? null : page.next;
   draw();
 }
 
+/** Answers and messages come in any order, and what is resolved stays so. */
+function keep(alert) {
+  const was = known.get(alert.alert_id);
+  if (was?.status !== "resolved") known.set(alert.alert_id, { ...was, ...alert });
+}
+
 /** What a stream begins with: all that stands now, so that nothing is missed between two connections. */
-function standing({ alerts, complete }) {
-  const ids = new Set(alerts.map((alert) => alert.alert_id));
+function standing(told) {
+  const ids = new Set(told.alerts.map((alert) => alert.alert_id));
+  complete = told.complete;
   if (complete) {
     for (const id of known.keys()) if (!ids.has(id)) known.delete(id);
     more = null;
   }
-  for (const alert of alerts) known.set(alert.alert_id, { ...known.get(alert.alert_id), ...alert });
+  told.alerts.forEach(keep);
   draw();
 }
 
 function arrived(message) {
-  const was = known.get(message.alert_id);
-  if (message.status === "resolved") known.delete(message.alert_id);
-  else known.set(message.alert_id, { ...was, ...message });
+  keep(message);
   if (message.event === "raised") {
     byId("alerts-news").textContent = `New ${message.severity} alert: ${message.item_id} in ${message.store_id}. ${message.message}`;
   }
@@ -71,7 +76,8 @@ function draw() {
   const focused = document.activeElement?.closest?.("[data-alert]");
   const place = focused && { id: focused.dataset.alert, at: [...body.querySelectorAll("[data-alert]")].indexOf(focused) };
   const writing = body.querySelector("form.note-form")?.closest("[data-alert]");
-  const sorted = [...known.values()].sort(
+  const open = [...known.values()].filter((alert) => alert.status !== "resolved");
+  const sorted = open.sort(
     (a, b) => URGENCY.indexOf(a.severity) - URGENCY.indexOf(b.severity) || (a.raised_at < b.raised_at ? 1 : -1),
   );
   byId("alerts-count").textContent = sorted.length ? `${sorted.length}${more ? "+" : ""}` : "";
@@ -93,7 +99,7 @@ function moreButton() {
   const says = el("p", { class: "trouble", role: "alert" });
   const button = action("Show more", {}, async () => {
     try {
-      take(await api.alerts({ limit: PAGE, after: more }));
+      take(await api.alerts({ limit: MANY, after: more }));
     } catch (error) {
       says.textContent = error.message;
     }

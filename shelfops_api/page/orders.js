@@ -5,6 +5,7 @@ import { action, byId, el, empty, failure, show, showLoading } from "./dom.js";
 import { dayName, dayShort, money, plural, units, words } from "./format.js";
 import { REASONS } from "./stock.js";
 
+const MOST = 1000; // of each status: the API tells the latest day first, and those of today must not be missing
 const STATUSES = ["proposed", "accepted", "rejected"];
 let status = "proposed";
 let openSeries = () => {};
@@ -19,7 +20,7 @@ async function load() {
   const body = document.querySelector("#orders .body");
   showLoading(body, "orders");
   try {
-    draw(body, await api.orders({ status, limit: 100 }));
+    draw(body, await api.orders({ status, limit: MOST }));
   } catch (error) {
     show(body, failure(error, load));
   }
