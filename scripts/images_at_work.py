@@ -62,8 +62,10 @@ class Work:
         self._ports = {"timescaledb:5432": free_port(), "redis:6379": free_port()}
         stack.enter_context(databases(folder, self._ports["timescaledb:5432"], self._secrets))
         stack.enter_context(redis(folder, self._ports["redis:6379"], self._secrets["REDIS_PASSWORD"]))
-        self._pipeline = self._environment(compose["x-pipeline-environment"]) | SMALL
-        self._api = self._environment(compose["services"]["api"]["environment"])
+        lines = (ROOT / "deploy" / "settings.env").read_text().splitlines()
+        settings = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+        self._pipeline = settings | self._environment(compose["x-pipeline-environment"]) | SMALL
+        self._api = settings | self._environment(compose["services"]["api"]["environment"])
         self._mlflow = self._environment(compose["services"]["mlflow"]["environment"])
         self._databases = f"{HOST}:{self._ports['timescaledb:5432']}"
         self._home = self._new_home("home")
