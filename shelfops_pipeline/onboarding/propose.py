@@ -194,7 +194,16 @@ class _Draft:
             }  # fmt: skip
             if own:
                 entries.append(self._table(sales, self._keys(own)))
+                self._ask_for_plans([str(column) for name, column in own.items() if name not in planned])
         return entries
+
+    def _ask_for_plans(self, columns: Sequence[str]) -> None:
+        if columns:
+            names = ", ".join(f"`{column}`" for column in columns)
+            self.questions.append(
+                f"{self.sold.table.name}: {names} of days to come are not known: prices stay, no promotion is assumed. "
+                "Put what is planned into a file of its own"
+            )
 
     def _past(self, planned: set[str]) -> list[dict[str, Any]]:
         entries = []

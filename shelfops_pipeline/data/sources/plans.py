@@ -14,10 +14,12 @@ from shelfops_pipeline.contracts.columns import (
     DATE,
     HOLIDAY,
     ITEM_ID,
+    LINE,
     ON_PROMOTION,
     OPEN,
     PRICE,
     QUANTITY,
+    SOURCE,
     STORE_ID,
     STORE_TOTAL,
     UNIT_PRICE,
@@ -132,7 +134,7 @@ def _each_day(rows: pd.DataFrame, what: str, first: date, reach: date) -> pd.Dat
     start, end = rows[DATE].to_numpy("datetime64[D]"), rows[UNTIL].to_numpy("datetime64[D]")
     if (end < start).any():
         row = int(np.argmax(end < start))
-        raise DataError(f"{what}: a row holds from {start[row]} until {end[row]}, which is earlier")
+        raise DataError(f"{what}: a row holds from {start[row]} until {end[row]}, which is earlier{_place(rows, row)}")
     low = np.maximum(start, np.datetime64(first))
     high = np.minimum(np.where(np.isnat(end), np.datetime64(reach), end), np.datetime64(reach))
     length = np.maximum((high - low).astype(np.int64) + 1, 0)
@@ -146,7 +148,14 @@ def _check(name: str, rows: pd.DataFrame, what: str) -> None:
     values = rows[name].to_numpy()
     wrong = _impossible(name, values)
     if wrong.any():
-        raise DataError(f"{what}: columns.{name}: {values[wrong][0]:g} is no {_MEANING.get(name, 'number')}")
+        row = int(np.argmax(wrong))
+        told = f"{values[row]:g} is no {_MEANING.get(name, 'number')}"
+        raise DataError(f"{what}: columns.{name}: {told}{_place(rows, row)}")
+
+
+def _place(rows: pd.DataFrame, row: int) -> str:
+    """Where a row stands, of a file of text."""
+    return f" ({rows[SOURCE].iloc[row]}, line {rows[LINE].iloc[row]})" if LINE in rows else ""
 
 
 def _impossible(name: str, values: NDArray[np.float64]) -> NDArray[np.bool_]:

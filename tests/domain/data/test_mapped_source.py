@@ -295,7 +295,7 @@ def test_without_a_plan_what_the_till_says_of_promotions_is_no_channel(shop: Cal
 @pytest.mark.parametrize(
     ("column", "cell", "words"),
     [
-        ("open", "2", "2 is no opening"),
+        ("open", "2", "2 is no opening (1 open, 0 closed) (plan.csv, line 2)"),
         ("holiday", "7", "7 is no kind of holiday"),
         ("price", "-1", "-1 is no price"),
         ("on_promotion", "-1", "-1 is no promotion"),
@@ -332,7 +332,9 @@ def test_a_plan_that_ends_before_it_begins_is_refused(shop: Callable[..., Mapped
     put("plan.csv", "von;bis;X\n02.02.2024;01.02.2024;1\n")
     plan = {"files": "plan.csv", "format": FORM, "columns": {"date": "von", "until": "bis", "rain": "X"}}
     source = shop(csv_of(pd.date_range("2024-02-01", periods=3)), known_future=[plan])
-    with pytest.raises(DataError, match=r"known_future\.0: .* from 2024-02-02 until 2024-02-01, which is earlier"):
+    with pytest.raises(
+        DataError, match=r"known_future\.0: .* from 2024-02-02 until 2024-02-01, .* \(plan\.csv, line 2\)$"
+    ):
         source.reference()
 
 

@@ -40,6 +40,7 @@ def test_a_line_of_totals_is_quarantined_and_stops_nothing(tmp_path: Path) -> No
     proposal = wholesaler(tmp_path / "meier")
     own = proposal.mapping.known_future[0]
     assert (own.files, own.columns["price"]) == (proposal.mapping.transactions.files, "VK-Preis")
+    assert any("Absatz *.csv: `VK-Preis`, `Aktion` of days to come are not known" in q for q in proposal.questions)
     found = assess(Mapped(proposal.mapping, tmp_path / "meier", today=date(2030, 1, 1)))
     assert found.refused == {"missing_id": 2}
     assert found.rows == 2 * (52 * 3 * 2 + 1)
