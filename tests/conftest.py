@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from psycopg import sql
 from sqlalchemy import Engine
 
+from shelfops_pipeline import cli
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.explain import version
 from shelfops_pipeline.models import totals
@@ -135,6 +136,23 @@ def light_work() -> Iterator[None]:
 def whole_totals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Totals are fitted as they are for a user."""
     monkeypatch.setattr(totals, "totals_recipe", _WHOLE_TOTALS)
+
+
+@pytest.fixture
+def command(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    """Calls `shelfops` in this process, with the settings of the environment; returns (exit code, stdout, stderr)."""
+
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["shelfops", *map(str, arguments)])
+        code: int | str | None = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code
+        out, err = capfd.readouterr()
+        return int(code or 0), out, err
+
+    return call
 
 
 @pytest.fixture(autouse=True)

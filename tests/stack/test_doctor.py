@@ -13,7 +13,6 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
-from shelfops_pipeline import cli
 from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.services.doctor import checks
 from shelfops_pipeline.services.doctor_stack import Check, workers
@@ -33,25 +32,14 @@ def deployment(tmp_path: Path, warehouse_url_of_test: str) -> Settings:
 
 
 @pytest.fixture
-def run(deployment: Settings, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Call `shelfops` in this process; returns (exit code, stdout, stderr)."""
+def run(deployment: Settings, command: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`shelfops` on the deployment."""
     url = deployment.database_url
     assert url is not None
     values = {"HOME": str(deployment.root), "DATABASE_URL": url.get_secret_value(), "DATASET": "", "DATA": ""}
     for name, value in (values | {"DAGSTER_DATABASE_URL": url.get_secret_value()}).items():
         monkeypatch.setenv(f"SHELFOPS_{name}", value)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["shelfops", *arguments])
-        code: int | str | None = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code
-        out, err = capfd.readouterr()
-        return int(code or 0), out, err
-
-    return call
+    return command
 
 
 def found(settings: Settings) -> dict[str, Check]:

@@ -1,13 +1,12 @@
 """`shelfops keys`: what a person sees, and what opens the API's door."""
 
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
-from shelfops_pipeline import cli
 from shelfops_pipeline.contracts.access import ApiKey, Scope
 from shelfops_pipeline.services.console import console
 from shelfops_pipeline.store.api_keys import list_keys
@@ -20,26 +19,13 @@ transactions: {files: sales.csv, columns: {ts: date, store_id: store, item_id: i
 
 
 @pytest.fixture
-def run(
-    tmp_path: Path, warehouse_url_of_test: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Run:
-    """Call `shelfops keys` in this process; returns (exit code, stdout, stderr)."""
+def run(tmp_path: Path, warehouse_url_of_test: str, command: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`shelfops keys`."""
     values = {"HOME": str(tmp_path), "DATABASE_URL": warehouse_url_of_test, "USER": "boss", "DATASET": "", "DATA": ""}
     for name, value in values.items():
         monkeypatch.setenv(f"SHELFOPS_{name}", value)
     monkeypatch.setattr(console, "width", 200)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["shelfops", "keys", *arguments])
-        code: int | str | None = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code
-        out, err = capfd.readouterr()
-        return int(code or 0), out, err
-
-    return call
+    return partial(command, "keys")
 
 
 def test_a_key_is_shown_once_listed_without_its_secret_and_revoked(run: Run, warehouse: Engine) -> None:

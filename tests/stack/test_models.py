@@ -1,12 +1,10 @@
 """`shelfops models`: what a person sees and must know, on versions of stand-in files."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from shelfops_pipeline import cli
 from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.tracking import track
@@ -39,18 +37,12 @@ def aliases(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 
 
 @pytest.fixture
-def run(home: Registry, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Call `shelfops models` in this process; returns (exit code, stdout, stderr)."""
+def run(home: Registry, command: Run) -> Run:
+    """`shelfops models`; what it prints, on one line."""
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["shelfops", "models", *arguments])
-        code: int | str | None = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code
-        out, err = capfd.readouterr()
-        return int(code or 0), " ".join(out.split()), err
+        code, out, err = command("models", *arguments)
+        return code, " ".join(out.split()), err
 
     return call
 
@@ -159,11 +151,11 @@ def test_compare_shows_what_two_versions_differ_in(run: Run, home: Registry) -> 
     assert "no model version 'v9'; known versions: v1, v2" in one_line(err)
 
 
-@pytest.mark.parametrize("command", ["list", "show", "compare", "promote", "rollback", "verify"])
-def test_every_command_gives_an_example(run: Run, command: str) -> None:
-    code, out, _ = run(command, "--help")
+@pytest.mark.parametrize("name", ["list", "show", "compare", "promote", "rollback", "verify"])
+def test_every_command_gives_an_example(run: Run, name: str) -> None:
+    code, out, _ = run(name, "--help")
     assert code == 0
-    assert f"shelfops models {command}" in out.split("Example", 1)[1]
+    assert f"shelfops models {name}" in out.split("Example", 1)[1]
 
 
 def test_sync_tracking_says_in_one_line_that_mlflow_is_away(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
