@@ -176,6 +176,24 @@ def test_more_alerts_that_cannot_be_had_say_why(browser: Any, planner: Planner) 
     page.close()
 
 
+def test_an_answer_that_is_late_does_not_bring_a_resolved_alert_back(browser: Any, planner: Planner) -> None:
+    page, held = browser.new_page(), list[tuple[Any, Any]]()
+    page.set_default_timeout(EXPECT_MS)
+    page.route("**/v1/alerts?*", lambda route: held.append((route, route.fetch())))
+    page.goto(f"{planner.url}/")
+    page.get_by_role("button", name="milk in S0").first.wait_for()  # the stream was faster
+    until(lambda: page.wait_for_timeout(50) is None and bool(held))
+    planner.raise_alerts(EGGS)  # milk's cause is gone
+    page.locator("[data-alert]", has_text="eggs in S1").wait_for()
+    ((route, answer),) = held
+    with page.expect_response("**/v1/alerts?*"):
+        route.fulfill(response=answer)
+    page.wait_for_timeout(200)
+    assert "milk" in answer.text()
+    assert [alert.inner_text().count("eggs") > 0 for alert in page.locator("[data-alert]").all()] == [True]
+    page.close()
+
+
 def test_an_order_that_a_plan_changes_meanwhile_is_shown_anew_and_not_accepted(browser: Any, planner: Planner) -> None:
     page = browser.new_page()  # the browser itself reports the refusal as an error
     page.set_default_timeout(EXPECT_MS)
