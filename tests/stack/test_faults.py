@@ -26,10 +26,10 @@ from shelfops_pipeline.services.twin import FINISHED, marked, twin
 from shelfops_pipeline.store.embedded import remove_embedded
 from tests.stack.faulty import Asked, Faulty, until
 
-DAYS = 120
+DAYS = 150
 SETTINGS = {
-    **{"SIMULATED_STORES": "2", "SIMULATED_ITEMS": "8", "SIMULATED_DAYS": str(DAYS), "TRACKING_SECONDS": "2"},
-    **{"EFFORT": "0.05", "FOLDS": "2", "HORIZON": "7", "TIER": "cold_start"},
+    **{"SIMULATED_STORES": "3", "SIMULATED_ITEMS": "16", "SIMULATED_DAYS": str(DAYS), "TRACKING_SECONDS": "2"},
+    **{"EFFORT": "0.05", "FOLDS": "2", "HORIZON": "14", "TIER": "cold_start"},
 }
 FIRST = date(2024, 1, 1)
 LAST = FIRST + timedelta(days=DAYS - 1)
@@ -40,7 +40,7 @@ DISK_MB = 64
 STORED = """SELECT count(*) AS rows, count(DISTINCT (store_id, item_id, ts)) AS distinct_rows,
   (SELECT count(*) FROM ingested_periods) AS periods FROM transactions"""
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]  # the first one starts the stack and trains
+pytestmark = pytest.mark.timeout(1800)  # the first one starts the stack and trains
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +167,7 @@ def test_a_full_disk_fails_the_run_and_what_was_there_stays(stack: Faulty, train
     assert stack.rows(STORED) == training.after
 
 
+@pytest.mark.soak
 def test_postgresql_may_be_away_for_longer_than_any_process_waits_for_it(stack: Faulty, training: Training) -> None:
     run_id = stack.twin.launch("train", WEEKLY)
     stack.begun(run_id, TRAINED)
@@ -180,6 +181,7 @@ def test_postgresql_may_be_away_for_longer_than_any_process_waits_for_it(stack: 
     assert stack.rows(STORED) == training.after
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(7200)
 def test_whatever_is_killed_and_whenever_a_training_comes_to_its_end(
     stack: Faulty, training: Training, record_property: Callable[[str, object], None]
