@@ -11,15 +11,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from shelfops_pipeline import cli
 from shelfops_pipeline.contracts.columns import BACKTEST_COLUMNS, FORECAST_COLUMNS, SCORE_COLUMNS
 
 Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Call the console script in this process, keywords as SHELFOPS_ variables; returns (exit code, stdout, stderr)."""
+def run(tmp_path: Path, command: Run) -> Run:
+    """The console script on a home of its own, keywords as SHELFOPS_ variables."""
 
     def call(*arguments: str | Path, **variables: str) -> tuple[int, str, str]:
         with pytest.MonkeyPatch.context() as patch:
@@ -30,14 +29,7 @@ def run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Run:
             patch.setenv("SHELFOPS_FOLDS", "1")
             for name, value in variables.items():
                 patch.setenv(f"SHELFOPS_{name}", value)
-            patch.setattr(sys, "argv", ["shelfops", *map(str, arguments)])
-            code: int | str | None = 0
-            try:
-                cli.main()
-            except SystemExit as stop:
-                code = stop.code
-        out, err = capfd.readouterr()
-        return int(code or 0), out, err
+            return command(*arguments)
 
     return call
 

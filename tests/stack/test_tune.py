@@ -1,13 +1,11 @@
 """`shelfops tune` as it is called: a result in the home, a tracked run, and the next forecast uses it and says so."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from shelfops_pipeline import cli
 from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.tuning.result import TierTuning, read_tuning, write_tuning
 from tests.stack.test_cli import one_line, write_rossmann
@@ -24,8 +22,8 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def call(tmp_path: Path, data: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
-    """A command on a small data set, in this process; (exit code, stdout on one line, stderr)."""
+def call(tmp_path: Path, data: Path, command: Call, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """A command on a small data set; what it prints, on one line."""
     for name in ("DATASET", "DATA", "HORIZON", "TIER", "SEED", "METRIC"):
         monkeypatch.setenv(f"SHELFOPS_{name}", "")  # what the command sets is taken back
     for name in ("MLFLOW_TRACKING_URI", "SHELFOPS_MLFLOW_TRACKING_URI"):
@@ -33,16 +31,9 @@ def call(tmp_path: Path, data: Path, capfd: pytest.CaptureFixture[str], monkeypa
     for name, value in {"HOME": tmp_path / "home", "EFFORT": 0.05, "FOLDS": 1}.items():
         monkeypatch.setenv(f"SHELFOPS_{name}", str(value))
 
-    def run(command: str, *arguments: str | Path) -> tuple[int, str, str]:
-        fixed = ("--dataset", "rossmann", "--data", data, "--horizon", "14")
-        monkeypatch.setattr(sys, "argv", ["shelfops", command, *map(str, (*fixed, *arguments))])
-        code: int | str | None = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code
-        out, err = capfd.readouterr()
-        return int(code or 0), " ".join(out.split()), err
+    def run(name: str, *arguments: str | Path) -> tuple[int, str, str]:
+        code, out, err = command(name, "--dataset", "rossmann", "--data", data, "--horizon", "14", *arguments)
+        return code, " ".join(out.split()), err
 
     return run
 
