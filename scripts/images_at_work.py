@@ -89,9 +89,10 @@ class Work:
         while self._start("shelfops-ml", "ping", check, self._pipeline).wait(SECONDS):
             self._alive("worker", worker, deadline)
         step = ["--select", "forecast_explanations", "--module-name", "shelfops_pipeline.definitions"]
-        said = self._run("step", ["dagster", "asset", "materialize", *step])
-        if 'to queue "ml"' not in said or "RUN_SUCCESS" not in said:
-            raise CheckError(f"the worker did not do the step. {self._tail('step')}\n{self._tail('worker')}")
+        self._run("step", ["dagster", "asset", "materialize", *step])
+        counted = 'CELERY_BROKER_URL="$SHELFOPS_CELERY_BROKER_URL" celery inspect stats --json'
+        if '"execute_plan": 1' not in self._run("stats", ["sh", "-c", counted]):
+            raise CheckError(f"the worker did not do the step. {self._tail('stats')}\n{self._tail('worker')}")
         print("worker's image: a Celery worker answers the health check, and did a step of the queue ml", flush=True)
 
     def back_up_and_restore(self) -> None:
@@ -122,7 +123,7 @@ class Work:
     def ask_api(self) -> None:
         """The API as its image starts it, but on loopback, as the role of the API, with a home it cannot write."""
         key = self._run("keys", ["shelfops", "keys", "issue", "image-check", "--scope", "read", "--scope", "predict"])
-        [key] = re.findall(r"so_\w+", key)[:1]
+        [key] = re.findall(r"so_[\w-]+", key)[:1]
         port = free_port()
         changed = {"0.0.0.0": HOST, "8000": str(port)}  # noqa: S104
         command = [changed.get(word, word) for word in self._buildah.command_of("shelfops-api")]
@@ -167,7 +168,7 @@ class Work:
                 break
             except subprocess.TimeoutExpired:
                 seconds = time.monotonic() - began
-                print(f"  {seconds:.0f} s: {self._latest(name)[:160]}", flush=True)
+                print(f"  {seconds:.0f} s: {self._latest(name)[-160:]}", flush=True)
                 if seconds > SECONDS:
                     raise CheckError(f"{name} is not done in time. {self._tail(name)}") from None
         if status:

@@ -49,7 +49,9 @@ def databases(folder: Path, port: int, passwords: dict[str, str]) -> Iterator[No
     with (folder / "postgres.log").open("wb") as log:
         server = subprocess.Popen([*command, "-k", ""], stdout=log, stderr=log, **as_owner)
     try:
-        wait_for(lambda: accepts(port), server, "PostgreSQL")
+        # Its port accepts before it does: asked too early, it says that it is starting up.
+        asked = [str(place.binaries / "pg_isready"), "--quiet", "--host", HOST, "--port", str(port)]
+        wait_for(lambda: subprocess.run(asked, check=False).returncode == 0, server, "PostgreSQL")
         environment = os.environ | passwords | {"PGPASSWORD": passwords["POSTGRES_PASSWORD"]}
         client = [str(place.binaries / "psql"), "--no-psqlrc", "--quiet", "--tuples-only", "--host", HOST]
         client += ["--port", str(port), "--username", "postgres", "--dbname", "postgres"]
