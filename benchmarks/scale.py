@@ -70,7 +70,7 @@ def make_champion(folder: Path, models: Path) -> None:
     backtest = run_backtest(panel, {Tier.PRODUCTION: recipe}, fold_origins(panel, HORIZON, 1, recipe.spec.season))
     backend: Any = fit_members(panel, recipe).backend
     registry = Registry(models)
-    entry = register_candidate(registry, panel, backtest, recipe, backend.booster, backend.network)
+    entry = register_candidate(registry, panel, backtest, recipe, backend.booster, backend.network, "benchmark")
     registry.promote(entry.version, "benchmark")
 
 

@@ -95,6 +95,7 @@ class RegistryEntry(Frozen):
     created_at: datetime
     reason: str = ""
     manifest_sha256: str | None = Field(None, description="The manifest lists the other files; this guards itself")
+    run_id: str | None = Field(None, description="The run that trained it; one run registers one version per tier")
     history: tuple[StatusChange, ...] = Field((), description="Every change of status, oldest first")
 
 

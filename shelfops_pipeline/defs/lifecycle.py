@@ -36,6 +36,7 @@ Versions = dict[str, str]
 
 @dg.asset(group_name="lifecycle", owners=OWNERS, kinds={"onnx"}, op_tags=ML_QUEUE, io_manager_key="json")
 def model_candidates(
+    context: dg.AssetExecutionContext,
     retailer: Retailer,
     panel: Panel,
     backtest: Backtest,
@@ -49,15 +50,25 @@ def model_candidates(
         Tier.COLD_START: (cold_start_xgboost, cold_start_lstm),
         Tier.PRODUCTION: (production_xgboost, production_lstm),
     }
-    plan = retailer.plan(panel)
+    plan, run_id = retailer.plan(panel), first_run(context.instance, context.run)
     versions = {
-        tier.value: register_candidate(retailer.registry, panel, backtest, recipe, *fitted[tier]).version
+        tier.value: register_candidate(retailer.registry, panel, backtest, recipe, *fitted[tier], run_id).version
         for tier, recipe in plan.recipes.items()
     }
     tuning = {f"{tier} tuning": note for tier, note in plan.notes.items()}
     return dg.MaterializeResult(
         value=versions, metadata={**versions, **tuning, "models": str(retailer.settings.models)}
     )
+
+
+def first_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """The run that a chain of re-executions from the point of failure goes back to: all of them make one candidate."""
+    while run.is_resume_retry and run.parent_run_id is not None:
+        parent = instance.get_run_by_id(run.parent_run_id)
+        if parent is None:  # deleted, being old
+            return run.parent_run_id
+        run = parent
+    return run.run_id
 
 
 @dg.asset(

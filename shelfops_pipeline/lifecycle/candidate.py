@@ -15,13 +15,17 @@ from shelfops_pipeline.monitoring.reference import training_reference
 
 
 def register_candidate(
-    registry: Registry, panel: Panel, backtest: Backtest, recipe: Recipe, booster: Any, network: Any
+    registry: Registry, panel: Panel, backtest: Backtest, recipe: Recipe, booster: Any, network: Any, run_id: str
 ) -> RegistryEntry:
     """Write the bundle of a tier's members, fitted on all of `panel`, with its backtest's forecasts, and register it.
 
+    A run that has registered the tier's candidate already, and is repeated because its worker died, gets that one.
     Raises BundleError when an ONNX graph differs from its model, PromotionError when the backtest has no MAE.
     """
     tier = recipe.spec.tier
+    registered = registry.of_run(run_id, tier)
+    if registered is not None:
+        return registered
     metrics = headline(metrics_table(backtest), tier)
     members = members_of(panel, recipe, booster, network)
     reference = training_reference(panel, members, backtest, tier).model_dump_json()
@@ -32,4 +36,4 @@ def register_candidate(
     forecasts = version_forecasts(panel, backtest, tier)
     forecasts.to_parquet(registry.models / version / BACKTEST_FORECASTS, index=False, compression="zstd")
     mae = metrics["mae"]
-    return registry.register(manifest, float("nan") if mae is None else mae, "trained")
+    return registry.register(manifest, float("nan") if mae is None else mae, "trained", run_id)

@@ -100,7 +100,11 @@ class Registry:
         numbers += [int(p.name[1:]) for p in self.models.glob("v*") if p.name[1:].isdigit()]
         return f"v{max(numbers, default=0) + 1}"
 
-    def register(self, manifest: Manifest, mae: float, reason: str) -> RegistryEntry:
+    def of_run(self, run_id: str, tier: Tier) -> RegistryEntry | None:
+        """What a run has registered for a tier, or None."""
+        return next((e for e in self.entries() if (e.run_id, e.feature_tier) == (run_id, tier)), None)
+
+    def register(self, manifest: Manifest, mae: float, reason: str, run_id: str | None = None) -> RegistryEntry:
         """Add a version as candidate.
 
         Raises PromotionError when its MAE is not a finite number, when it is registered already, or when the registry
@@ -116,6 +120,7 @@ class Registry:
             status=Status.CANDIDATE,
             created_at=manifest.created_at,
             manifest_sha256=sha256(self.models / manifest.version / MANIFEST),
+            run_id=run_id,
         )
         with self.lock():
             entries = self.entries()

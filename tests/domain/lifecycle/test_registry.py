@@ -5,15 +5,19 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from shelfops_pipeline.contracts.bundle import LSTM_ONNX, ChampionPointer, Manifest
 from shelfops_pipeline.contracts.columns import Status, Tier
 from shelfops_pipeline.errors import BundleError, PromotionError
+from shelfops_pipeline.lifecycle.candidate import register_candidate
 from shelfops_pipeline.lifecycle.files import write_json
 from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.models.bundle import sha256
+from shelfops_pipeline.models.recipe import default_recipe
+from tests.domain.support import difficult_panel
 
 Candidate = Callable[..., str]
 PRODUCTION, COLD = Tier.PRODUCTION, Tier.COLD_START
@@ -197,6 +201,18 @@ def test_a_version_is_registered_once(registry: Registry, make_bundle: Callable[
     registry.register(manifest, 2.0, "trained")
     with pytest.raises(PromotionError, match="v1 is registered already"):
         registry.register(manifest, 1.0, "trained")
+
+
+def test_a_run_that_is_repeated_gets_the_candidate_that_it_registered(
+    registry: Registry, make_bundle: Callable[..., Manifest]
+) -> None:
+    ours = registry.register(make_bundle("v1"), 2.0, "trained", "run-1")
+    other = registry.register(make_bundle("v2"), 2.0, "trained", "run-2")
+    panel, unused = difficult_panel(), cast(Any, None)  # nothing is scored, nor fitted
+    recipe = default_recipe(panel, ours.feature_tier, 14, seed=7)
+    assert register_candidate(registry, panel, unused, recipe, None, None, "run-1") == ours
+    assert registry.entries() == [ours, other]
+    assert registry.of_run("run-1", Tier.COLD_START) is None
 
 
 def test_an_unknown_version_cannot_be_promoted(registry: Registry, candidate: Candidate) -> None:
