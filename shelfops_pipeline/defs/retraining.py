@@ -12,7 +12,10 @@ REQUEST: Final = "shelfops/retrain_request"
 
 
 def settle(instance: dg.DagsterInstance, engine: Engine, dataset: str) -> None:
-    """Bring every unfinished request to where its run is. The latest counts, where a run was started again."""
+    """Bring every unfinished request to where its run is.
+
+    The latest counts where a run was started again; a failed one that the daemon is about to repeat says nothing yet.
+    """
     for request in unfinished_requests(engine, dataset):
         runs = instance.get_runs(dg.RunsFilter(tags={REQUEST: request.request_id}), limit=1)
         if runs:
@@ -22,7 +25,7 @@ def settle(instance: dg.DagsterInstance, engine: Engine, dataset: str) -> None:
 def _settle(engine: Engine, request_id: str, run: dg.DagsterRun) -> None:
     if run.is_success:
         mark_finished(engine, request_id, run.run_id)
-    elif run.is_finished:
+    elif run.is_finished and not run.is_complete_and_waiting_to_retry:
         mark_failed(engine, request_id, run.run_id, f"run {run.run_id[:8]}: {run.status.value.lower()}")
     elif run.status in (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED):
         mark_started(engine, request_id, run.run_id)
