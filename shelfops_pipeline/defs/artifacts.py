@@ -128,9 +128,14 @@ class ArtifactRoot:
             shutil.rmtree(draft)
             raise FileNotFoundError(f"{path} was replaced while it was fetched: read it again")
         for old in cache.iterdir():
-            if old != draft:
+            if version not in old.name:  # else another process fetches the same, or has
                 shutil.rmtree(old, ignore_errors=True)
-        draft.rename(done)
+        try:
+            draft.rename(done)
+        except OSError:
+            shutil.rmtree(draft)
+            if not done.is_dir():
+                raise
         return done
 
     def _at(self, path: str) -> str:

@@ -103,6 +103,27 @@ def test_a_folder_that_is_replaced_while_it_is_fetched_is_not_mixed(
     assert (reader.folder("panel") / "demand.npy").read_text() == "two"
 
 
+def test_a_folder_is_fetched_by_two_processes_at_once(
+    object_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, cache = f"{object_store}/{uuid.uuid4().hex}", tmp_path / "cache"
+    slow, fast = ArtifactRoot(url, cache), ArtifactRoot(url, cache)
+    fill(slow, "one")
+    version, asked = slow.version_of, 0
+
+    def overtaken(path: str) -> str:
+        nonlocal asked
+        asked += 1
+        if asked == 2:  # when everything was fetched
+            fast.folder(path)
+        return version(path)
+
+    monkeypatch.setattr(slow, "version_of", overtaken)
+    assert slow.folder("panel") == fast.folder("panel")
+    assert (fast.folder("panel") / "demand.npy").read_text() == "one"
+    assert len(list((cache / "panel").iterdir())) == 1
+
+
 def test_a_folder_whose_making_fails_leaves_the_old_one(root: ArtifactRoot) -> None:
     def stop_halfway() -> None:
         with root.replace_folder("panel") as folder:
