@@ -38,19 +38,25 @@ app.command(epilog="Examples: shelfops migrate    ·    shelfops migrate --to 00
 app.command(epilog="Examples: shelfops doctor    ·    shelfops doctor --json")(doctor)
 app.command("simulate-policy", epilog="Example: shelfops simulate-policy --seeds 3 --out policy.json")(simulate_policy)
 
-_DEMO_EFFORT = 0.3  # of the default training size: a first look should not take long
-
 
 @app.command(epilog="Example: shelfops demo --stores 4 --items 30")
 def demo(
-    stores: Annotated[int, typer.Option(min=1, help="Simulated stores")] = 10,
-    items: Annotated[int, typer.Option(min=1, help="Simulated items")] = 60,
-    days: Annotated[int, typer.Option(min=120, help="Simulated days of history")] = 730,
+    stores: Annotated[int, typer.Option(min=1, help="Simulated stores", envvar="SHELFOPS_SIMULATED_STORES")] = 10,
+    items: Annotated[int, typer.Option(min=1, help="Simulated items", envvar="SHELFOPS_SIMULATED_ITEMS")] = 60,
+    days: Annotated[
+        int, typer.Option(min=120, help="Simulated days of history", envvar="SHELFOPS_SIMULATED_DAYS")
+    ] = 730,
+    effort: Annotated[
+        float,
+        typer.Option(
+            help="Training size; 1 is that of `train`: a first look is not to take long", envvar="SHELFOPS_EFFORT"
+        ),
+    ] = 0.3,
     seed: Seed = 7,
 ) -> None:
     """Simulate a retailer, run the whole graph on it, and show what came out."""
     size = {"simulated_stores": stores, "simulated_items": items, "simulated_days": days}
-    settings = configure("simulated", None, seed=seed, effort=_DEMO_EFFORT, **size)
+    settings = configure("simulated", None, seed=seed, effort=effort, **size)
     from shelfops_pipeline.services.demo import run_demo
 
     run_demo(settings)

@@ -12,8 +12,8 @@ from shelfops_pipeline.contracts.columns import Grain
 from shelfops_pipeline.data.axes import Axes, axes_of
 from shelfops_pipeline.data.channels import covariate_channels, holiday_channels, static_attributes
 from shelfops_pipeline.data.feed import silent_spells
-from shelfops_pipeline.data.panel import Floats, Panel, State, expected_opening
-from shelfops_pipeline.data.prices import standing_prices
+from shelfops_pipeline.data.panel import Floats, Panel, State, expected_opening, periods_known
+from shelfops_pipeline.data.prices import last_prices, promoted
 from shelfops_pipeline.data.source import Reference
 from shelfops_pipeline.data.stockouts import SUSPECTED_STOCKOUT, sold_out, suspected
 from shelfops_pipeline.data.store_totals import store_totals
@@ -68,12 +68,16 @@ def _panel(
     else:
         kinds = ("1", "2", "3") if c.HOLIDAY in channels else ()
     scheduled = c.OPEN in channels
+    goes_on: list[str] = [name for name in (c.OPEN, c.PRICE) if name in channels]
+    planned = {name: periods_known(channels[name][:, axes.n_observed :]) for name in goes_on}
+    if absence == "missing" and planned.get(c.PRICE):
+        del planned[c.PRICE]  # no price means not on sale, ahead as well: there is none to go on
     if scheduled and absence == "missing":
         channels[c.OPEN] = np.where(np.isfinite(channels[c.OPEN]), channels[c.OPEN], _opening(axes, channels[c.OPEN]))
     values, state = _demand(axes, demand, absence, channels)
-    if c.PRICE in channels:
-        promoted = channels[c.ON_PROMOTION] > 0 if c.ON_PROMOTION in channels else np.zeros(axes.shape, dtype=bool)
-        channels[c.PRICE] = standing_prices(channels[c.PRICE], promoted, axes.n_observed, absence)
+    if c.PRICE in planned:
+        start = 0 if absence == "zero" else axes.n_observed
+        channels[c.PRICE] = last_prices(channels[c.PRICE], promoted(channels, axes.shape), start)
     if inventory is not None and not inventory.empty:
         _mark_stockouts(axes, inventory, values, state)
     else:
@@ -95,6 +99,7 @@ def _panel(
         static=static_attributes(axes, reference),
         holiday_kinds=kinds,
         inferred_opening=c.OPEN in channels and not scheduled,
+        planned=planned,
     )
 
 

@@ -19,7 +19,7 @@ Codes = NDArray[np.int32]
 
 
 _TOTALS = "store_totals"
-_META = {"inferred_opening", "store_totals"}  # what older releases did not write
+_META = {"inferred_opening", "planned", "store_totals"}  # what older releases did not write
 _GO_ON = (OPEN, ON_PROMOTION, PRICE)  # as in recent weeks, none, at the last price
 _SCHEDULE_WEEKS = 4  # a store that opened on a weekday within so many weeks is expected to open on it again
 
@@ -35,6 +35,11 @@ def expected_opening(past: Floats, ahead: int, season: int) -> Floats:
     unknown = np.isnan(recent.reshape(n, _SCHEDULE_WEEKS, season)).all(axis=1) | ~(past > 0).any(axis=1, keepdims=True)
     week = (opened | unknown).astype(np.float32)
     return np.tile(week, -(-ahead // season) if ahead else 0)[:, :ahead]
+
+
+def periods_known(ahead: Floats) -> int:
+    """How many of the periods [n, H] lie before the end of what is known of any row."""
+    return int(np.flatnonzero(np.isfinite(ahead).any(axis=0)).max(initial=-1)) + 1
 
 
 class State(IntEnum):
@@ -88,6 +93,8 @@ class Panel:
     """Kinds of holiday; code k of the holiday channel is kind k-1, code 0 is none."""
     inferred_opening: bool = False
     """Was the open channel read off the transactions, for want of a schedule? Then it is not known in advance."""
+    planned: dict[str, int] = field(default_factory=dict)
+    """How many periods ahead opening and prices were written down, where they were; after that they go on as before."""
     store_totals: Self | None = None
     """What whole stores sold, one series each, where that is known for longer than the series themselves; its last
     observed period is this panel's."""
@@ -124,13 +131,15 @@ class Panel:
 
     @property
     def periods_ahead(self) -> dict[str, int]:
-        """How many periods after the last observed each channel reaches, for any of the series."""
-        known = {name: np.isfinite(v[:, self.n_observed :]).any(axis=0) for name, v in self.channels.items()}
-        return {name: int(np.flatnonzero(periods).max(initial=-1)) + 1 for name, periods in known.items()}
+        """How many periods after the last observed each channel is known, for any of the series; not what is only
+        expected to go on as it was."""
+        ahead = {name: periods_known(values[:, self.n_observed :]) for name, values in self.channels.items()}
+        return {name: min(periods, self.planned.get(name, periods)) for name, periods in ahead.items()}
 
     def as_of(self, origin: int, horizon: int) -> Self:
         """The panel as it was known when period `origin` had just ended: later demand is hidden, later known-future
-        channels are kept for `horizon` periods. What comes after cannot be reached from the result.
+        channels are kept for `horizon` periods, as plans of then (`as_served` is stricter). What comes after cannot be
+        reached from the result.
         """
         end = min(origin + 1 + horizon, self.n_periods)
         demand = np.array(self.demand[:, :end])
@@ -152,6 +161,7 @@ class Panel:
             state=state,
             channels=channels,
             past=past,
+            planned={name: periods + self.n_observed - 1 - origin for name, periods in self.planned.items()},
             store_totals=self._totals_as_of(origin, horizon),
         )
 
@@ -208,6 +218,7 @@ class Panel:
             "static": {k: list(s.categories) for k, s in self.static.items()},
             "holiday_kinds": list(self.holiday_kinds),
             "inferred_opening": self.inferred_opening,
+            "planned": self.planned,
             "store_totals": self.store_totals is not None,
         }
         (folder / "panel.json").write_text(json.dumps(meta))
@@ -240,5 +251,6 @@ class Panel:
             static={k: Static(np.array(read(f"static.{k}")), tuple(c)) for k, c in meta["static"].items()},
             holiday_kinds=tuple(meta["holiday_kinds"]),
             inferred_opening=meta["inferred_opening"],
+            planned=meta["planned"],
             store_totals=cls.load(folder / _TOTALS) if meta["store_totals"] else None,
         )

@@ -1,9 +1,10 @@
 """Rolling-origin backtest: at each origin every model is refitted on what was known then, and scored on the horizon
 that is served.
 
-Honest by construction: a fold's models see `panel.as_of(origin)` only; the calibration that a fold is scored with was
-fitted on folds whose targets had all been observed at its origin, or, where there are none (the first fold, overlapping
-folds of short histories), on the other half of the series. Nothing is fitted on the rows that it is scored on.
+Honest by construction: a fold's models see `as_served(panel, origin)` only; the calibration that a fold is scored with
+was fitted on folds whose targets had all been observed at its origin, or, where there are none (the first fold,
+overlapping folds of short histories), on the other half of the series. Nothing is fitted on the rows that it is scored
+on.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.columns import Metric, Tier
 from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.data.served import as_served
 from shelfops_pipeline.evaluation.baselines import BaselineHistory
 from shelfops_pipeline.evaluation.fresh import with_fresh
 from shelfops_pipeline.features.state import StateBuilder
@@ -103,11 +105,12 @@ def run_backtest(
     baselines: list[Baselines] = []
     for k, origin in enumerate(origins, start=1):
         spec = next(iter(recipes.values())).spec
-        totals = Totals.of(panel.as_of(origin, spec.horizon), spec.horizon)
+        known = as_served(panel, origin, spec.horizon)
+        totals = Totals.of(known, spec.horizon)
         for tier, recipe in recipes.items():
             progress(f"fold {k} of {len(origins)}, {tier}")
             raw[tier].append(forecast_fold(panel, recipe, origin, totals))
-        history = BaselineHistory(panel.as_of(origin, spec.horizon), spec.season)
+        history = BaselineHistory(known, spec.season)
         baselines.append(Baselines(history.forecast(origin, spec.horizon), history.naive_error(origin)))
     return Backtest(
         origins=tuple(origins),
@@ -121,7 +124,7 @@ def run_backtest(
 def forecast_fold(panel: Panel, recipe: Recipe, origin: int, totals: Totals | None = None) -> FoldForecast:
     """Refit the members on what was known at the origin and forecast the horizon after it; `totals` as known then."""
     spec = recipe.spec
-    known = panel.as_of(origin, spec.horizon)
+    known = as_served(panel, origin, spec.horizon)
     members = fit_members(known, recipe)
     state = StateBuilder(known, spec, recipe.transform, members.channel_scales).at(origin)
     forecasts, actual = members.predict(state), actuals(panel, origin, spec.horizon)

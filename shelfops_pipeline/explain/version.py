@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from shelfops_pipeline.contracts.bundle import LSTM_ATTRIBUTION, LSTM_IMPORTANCE, SHAP_SUMMARY, Manifest
 from shelfops_pipeline.contracts.columns import ON_PROMOTION, Grain
 from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.data.served import as_served
 from shelfops_pipeline.evaluation.backtest import actuals
 from shelfops_pipeline.explain.canvas import save_figure
 from shelfops_pipeline.explain.importance import feature_importance
@@ -94,7 +95,7 @@ def _forecasts(
     panel: Panel, model: ServedModel, manifest: Manifest, origin: int, chosen: NDArray[np.intp]
 ) -> _Forecasts:
     H = manifest.horizon
-    state = origin_state(panel.as_of(origin, H), model, origin).take(chosen)
+    state = origin_state(as_served(panel, origin, H), model, origin).take(chosen)
     series, step = np.nonzero(~state.closed())
     promo = None
     if ON_PROMOTION in manifest.spec.channels:

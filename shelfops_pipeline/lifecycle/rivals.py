@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from shelfops_pipeline.contracts.bundle import Manifest
 from shelfops_pipeline.contracts.columns import Metric, Tier
 from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.data.served import as_served
 from shelfops_pipeline.errors import OtherReleaseError
 from shelfops_pipeline.evaluation.backtest import Backtest, run_backtest
 from shelfops_pipeline.evaluation.metrics import mae
@@ -90,4 +91,5 @@ def champion_rival(panel: Panel, backtest: Backtest, tier: Tier, champion: Path,
 
 def _frozen(panel: Panel, origins: Sequence[int], champion: Path, manifest: Manifest) -> list[Forecast]:
     model = ServedModel.load_native(champion)
-    return [predict_demand(model, reconciled_state(panel.as_of(origin, manifest.horizon), model)) for origin in origins]
+    shown = (as_served(panel, origin, manifest.horizon) for origin in origins)
+    return [predict_demand(model, reconciled_state(known, model)) for known in shown]

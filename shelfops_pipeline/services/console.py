@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from shelfops_pipeline.contracts.columns import LINE, ON_PROMOTION, SOURCE
+from shelfops_pipeline.contracts.columns import LINE, ON_PROMOTION, OPEN, PRICE, SOURCE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from shelfops_pipeline.gate.validation import ValidationResult
 
 _SHOWN: Final = 5  # stores that are named
+_THEN: Final = {
+    ON_PROMOTION: "none is assumed after that",
+    PRICE: "the last one is taken to hold",
+    OPEN: "the last four weeks are taken to go on",
+}
 
 console = Console()
 errors = Console(stderr=True)
@@ -131,7 +136,7 @@ def tell_plans(panel: "Panel", horizon: int) -> None:
         if name not in panel.known_ahead:
             console.print(f"[yellow]{name}[/]: nothing is known ahead; the models do without it")
         elif periods < horizon:
-            then = "none is assumed after that" if name == ON_PROMOTION else "unknown after that"
+            then = _THEN.get(name, "unknown after that")
             console.print(f"[yellow]{name}[/]: known for {periods} of {horizon} periods ahead; {then}")
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.bundle import Transform
 from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.data.served import as_served
 from shelfops_pipeline.errors import NotEnoughHistoryError
 from shelfops_pipeline.evaluation.backtest import actuals
 from shelfops_pipeline.evaluation.metrics import wape
@@ -53,7 +54,7 @@ def prepare_folds(task: TuningTask, member: Member, progress: Progress = quiet) 
 
 def _fold(panel: Panel, recipe: Recipe, origin: int, member: Member) -> TuningFold:
     spec = recipe.spec
-    known = panel.as_of(origin, spec.horizon)
+    known = as_served(panel, origin, spec.horizon)
     members = members_of(known, recipe, None, None)
     state = origin_state(known, members, origin)
     actual = np.where(state.closed(), np.float32(np.nan), actuals(panel, origin, spec.horizon))

@@ -7,6 +7,7 @@ from typing import Final
 from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.data.panel import Panel
+from shelfops_pipeline.data.served import as_served
 from shelfops_pipeline.errors import NotEnoughHistoryError
 from shelfops_pipeline.lifecycle.training import TrainingPlan
 from shelfops_pipeline.models.recipe import Recipe, default_recipe
@@ -58,7 +59,7 @@ def plan_tuning(panel: Panel, plan: TrainingPlan) -> tuple[dict[Tier, TuningTask
 def _task(panel: Panel, recipe: Recipe, scored: tuple[int, ...]) -> TuningTask:
     spec = recipe.spec
     origins = tuning_origins(panel.dataset, scored[0] + 1, spec, len(scored))
-    known = panel.as_of(scored[0], spec.horizon)
+    known = as_served(panel, scored[0], spec.horizon)
     seen = default_recipe(known, spec.tier, spec.horizon, recipe.seed)
     for member in MEMBERS:
         seen = with_fields(seen, member, default_fields(recipe, member))

@@ -10,7 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import typer
 
+from shelfops_pipeline.cli import app
 from shelfops_pipeline.contracts.columns import BACKTEST_COLUMNS, FORECAST_COLUMNS, SCORE_COLUMNS
 
 Run = Callable[..., tuple[int, str, str]]
@@ -82,6 +84,21 @@ def test_help_names_the_commands_and_gives_examples(run: Run) -> None:
         name in out for name in ("demo", "up", "ingest", "train", "forecast", "backtest", "models", "doctor", "bench")
     )
     assert "Example: shelfops forecast" in run("forecast", "--help")[1]
+
+
+def test_the_demo_takes_its_size_from_the_environment_unless_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = typer.main.get_command(app).commands["demo"]  # type: ignore[attr-defined]
+    names = ("stores", "items", "days", "effort")
+
+    def sizes(*arguments: str) -> tuple[object, ...]:
+        parameters = command.make_context("demo", list(arguments)).params
+        return tuple(parameters[name] for name in names)
+
+    for variable, value in (("STORES", "3"), ("ITEMS", "7"), ("DAYS", "200")):
+        monkeypatch.setenv(f"SHELFOPS_SIMULATED_{variable}", value)
+    monkeypatch.setenv("SHELFOPS_EFFORT", "0.1")
+    assert sizes() == (3, 7, 200, 0.1)
+    assert sizes("--items", "9", "--effort", "0.2") == (3, 9, 200, 0.2)
 
 
 def test_help_imports_nothing_heavy() -> None:
