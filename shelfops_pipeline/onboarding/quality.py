@@ -58,6 +58,8 @@ class Quality:
     unreadable: Mapping[str, int]
     refused: Mapping[str, int]
     """Rows that the gate puts in quarantine, by reason."""
+    repeated: int
+    """Lines of receipts that another file has as well, cell by cell."""
     returns: int
     zeros: int
     gaps: tuple[tuple[str, date, date], ...]
@@ -98,11 +100,20 @@ def assess(source: Source) -> Quality:
         missing={n: m for n in cells if (m := int(rows[n].isna().sum()) - unreadable[n])},
         unreadable=dict(unreadable),
         refused=result.counts,
+        repeated=0 if source.rules.unique_key else _repeated(rows, cells),
         returns=int((quantity < 0).sum()),
         zeros=int((quantity == 0).sum()),
         gaps=_gaps(rows, source.grain),
         plans=_plans(reference),
     )
+
+
+def _repeated(rows: pd.DataFrame, cells: list[str]) -> int:
+    """How many rows stand in an earlier file too. Within a file two equal lines are two sales; an export that begins
+    before the last one ended says a sale twice."""
+    line = pd.util.hash_pandas_object(rows[cells], index=False)
+    files = pd.DataFrame({"line": line, SOURCE: pd.factorize(rows[SOURCE])[0]}).groupby(["line", SOURCE]).size()
+    return int(files[files.index.get_level_values("line").duplicated()].sum())
 
 
 def _unreadable(rows: pd.DataFrame) -> Counter[str]:

@@ -70,6 +70,8 @@ def quality_facts(quality: Quality) -> list[tuple[str, str, bool]]:
         ("zeros", f"{q.zeros:,} ({q.zeros / q.rows:.1%})", True),
         ("silent stores", _some(silent), not silent),
     ]
+    if q.repeated:
+        facts.append(("in two files", f"{q.repeated:,} lines; do exports overlap? they would count twice", False))
     ahead = [f"{name} {q.ahead(name):,} {period}" for name in q.plans]
     return [*facts, ("known ahead", ", ".join(ahead) or "nothing but the calendar", True)]
 

@@ -147,7 +147,7 @@ class Mapped:
     @cached_property
     def _lines(self) -> pd.DataFrame:
         """All rows of the files."""
-        return self._tidy(self._sold.read(), None)
+        return self._tidy(self._sold.read(once=True), None)
 
     def _tidy(self, rows: pd.DataFrame, under: date | None) -> pd.DataFrame:
         kind = self.mapping.transactions.rows

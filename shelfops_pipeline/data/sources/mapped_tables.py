@@ -1,5 +1,6 @@
 """One table of a mapping, read under canonical names from files or a query."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
@@ -48,15 +49,22 @@ class MappedTable:
         self._files, self._folder = table.files, folder
         self.sql = None if table.sql is None else SqlTable(table.sql, what, folder)
 
-    def read(self, start: date = EARLIEST, end: date | None = None) -> pd.DataFrame:
+    def read(self, start: date = EARLIEST, end: date | None = None, *, once: bool = False) -> pd.DataFrame:
         """All rows, with SOURCE (and LINE, of files); of a query that is by period, those of start..end (today).
 
-        Raises DataError when there is no such file or column.
+        Raises DataError when there is no such file or column; with `once`, also when a file is a copy of another.
         """
         if self.sql is not None:
             return joined(list(self.batches(start, end or date.today())))
         places = find_places(self._files or "", self._folder, f"{self.what}.files")
-        frames = [self._with_constants(self._file(place)) for place in places]
+        frames: list[pd.DataFrame] = []
+        seen: dict[Any, str] = {}
+        for place in places:
+            data = place.read()
+            frames.append(self._with_constants(self._file(place, data)))
+            content = (hashlib.sha256(data).digest(), *place.partitions.items())
+            if once and len(frames[-1]) and (first := seen.setdefault(content, place.name)) != place.name:
+                raise DataError(f"{self.what}: {place.name} is a copy of {first}: remove one, or its rows count twice")
         return joined([frame for frame in frames if len(frame)] or frames[:1])
 
     def batches(self, start: date, end: date) -> Iterator[pd.DataFrame]:
@@ -103,8 +111,8 @@ class MappedTable:
     def _days(self, values: pa.ChunkedArray, column: str) -> NDArray[np.datetime64]:
         return np.asarray(typed(values, self._kinds[column], self._form).values).astype("datetime64[D]")
 
-    def _file(self, place: Place) -> pd.DataFrame:
-        data, stated = place.read(), place.partitions
+    def _file(self, place: Place, data: bytes) -> pd.DataFrame:
+        stated = place.partitions
         if place.is_parquet:
             return read_parquet(
                 place.name, data, self._kinds, self._form, names=self._own, stated=stated, lenient=self.lenient

@@ -10,6 +10,7 @@ from shelfops_pipeline.errors import DataError
 from shelfops_pipeline.onboarding.catalog import read_catalog
 from shelfops_pipeline.onboarding.propose import propose
 from shelfops_pipeline.onboarding.quality import Quality, assess
+from shelfops_pipeline.services.onboard_view import quality_facts
 from tests.domain.onboarding.retailers import days, lines
 
 
@@ -55,6 +56,21 @@ def test_a_repeated_row_is_counted_as_a_duplicate(tmp_path: Path) -> None:
     rows = [(d, "A", 3) for d in days("2024-01-01", 90)]
     lines(tmp_path, "sales.csv", [("date", "store", "units"), *rows, rows[5]], ",")
     assert assessed(tmp_path).refused == {"duplicate_transaction": 1}
+
+
+def test_lines_of_receipts_that_stand_in_two_files_are_told_and_a_copied_file_is_refused(tmp_path: Path) -> None:
+    header = ("date", "store", "item", "receipt", "units")
+    rows = [(d, "A", i, f"r{n // 2}", 1) for n, d in enumerate(days("2024-01-01", 60)) for i in ("x", "y", "y")]
+    lines(tmp_path, "sales_1.csv", [header, *rows[:100]], ",")
+    lines(tmp_path, "sales_2.csv", [header, *rows[100:]], ",")
+    assert assessed(tmp_path).repeated == 0  # y twice on a receipt is two sales
+    lines(tmp_path, "sales_2.csv", [header, *rows[90:]], ",")
+    found = assessed(tmp_path)
+    assert (found.rows, found.repeated) == (190, 10)
+    assert ("in two files", "10 lines; do exports overlap? they would count twice", False) in quality_facts(found)
+    lines(tmp_path, "sales_1 (1).csv", [header, *rows[:100]], ",")
+    with pytest.raises(DataError, match=r"sales_1.csv is a copy of sales_1 \(1\).csv: remove one"):
+        assessed(tmp_path)
 
 
 def test_a_plan_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
