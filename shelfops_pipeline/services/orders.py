@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from rich.markup import escape
 from rich.table import Column, Table
+from sqlalchemy import Engine
 
 from shelfops_pipeline.contracts.replenishment import OrderAction, OrderStatus
 from shelfops_pipeline.errors import ShelfOpsError
@@ -15,6 +16,7 @@ from shelfops_pipeline.services.warehouse import actor, retailer, warehouse_engi
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store import orders as store
 from shelfops_pipeline.store.order_csv import order_csv
+from shelfops_pipeline.store.reorder import planned_series
 from shelfops_pipeline.store.replenishment_records import OrderEvent, PurchaseOrder
 
 _MOST: Final = 10_000  # orders of one day
@@ -26,8 +28,8 @@ def list_orders(settings: Settings, status: OrderStatus | None, supplier: str | 
         found = store.list_orders(
             engine, retailer(settings), status=status, supplier_id=supplier, order_date=day, limit=200
         )
-    if not found:
-        raise ShelfOpsError("no such order; orders are proposed with every forecast: `shelfops up`, job `refresh`")
+        if not found:
+            raise ShelfOpsError(_why_none(engine, asked=any(wanted is not None for wanted in (status, supplier, day))))
     table = Table(
         Column("order", no_wrap=True), "supplier", "for", "status", "lines", "units", "cost", header_style="bold"
     )
@@ -36,6 +38,18 @@ def list_orders(settings: Settings, status: OrderStatus | None, supplier: str | 
         sums = (str(order.line_count), f"{order.units:,.0f}", _money(order.cost))
         table.add_row(order.order_id, _supplier(order), str(order.order_date), told, *sums)
     console.print(table)
+
+
+def _why_none(engine: Engine, *, asked: bool) -> str:
+    """Why the list is empty; `asked`: for some orders only."""
+    series, counted = planned_series(engine)
+    if not series:
+        return "no orders: they are proposed with every forecast that is published, as `shelfops train` does"
+    if not counted:
+        return (
+            f"no orders: of none of the {series:,} series is the stock known; map `inventory` with counts of these days"
+        )
+    return "no such order" if asked else f"no orders: none of the {counted:,} series with known stock needs any"
 
 
 def show_order(settings: Settings, order_id: str) -> None:

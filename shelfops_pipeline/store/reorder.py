@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Engine, delete, select, tuple_
+from sqlalchemy import Engine, delete, func, select, tuple_
 
 from shelfops_pipeline.contracts.columns import ITEM_ID, REASON, STORE_ID
 from shelfops_pipeline.store.replenishment_records import PlanLine
@@ -60,6 +60,13 @@ def read_plan(
     with engine.connect() as connection:
         rows = connection.execute(statement.order_by(table.store_id, table.item_id).limit(limit)).mappings()
         return [PlanLine(**row) for row in rows]
+
+
+def planned_series(engine: Engine) -> tuple[int, int]:
+    """(rows of plans, how many of them know the stock)."""
+    with engine.connect() as connection:
+        rows, known = connection.execute(select(func.count(), func.count(table.on_hand))).one()
+    return int(rows), int(known)
 
 
 def _shape() -> "pa.Schema":

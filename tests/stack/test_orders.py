@@ -16,6 +16,7 @@ from shelfops_pipeline.store.engine import url_string
 from shelfops_pipeline.store.item_flags import flag_events
 from shelfops_pipeline.store.orders import list_orders
 from shelfops_pipeline.store.propose import propose_orders
+from shelfops_pipeline.store.reorder import replace_plan
 
 DAY = date(2025, 3, 3)
 Shell = Callable[..., str]
@@ -74,6 +75,20 @@ def test_an_order_is_looked_at_edited_accepted_and_every_step_is_shown(shell: Sh
         assert said in shown
     with pytest.raises(ShelfOpsError, match="is accepted already, by ann"):
         shell("orders", "reject", order)
+
+
+def test_an_empty_list_says_why(shell: Shell, warehouse: Engine) -> None:
+    def told() -> str:
+        with pytest.raises(ShelfOpsError) as error:
+            shell("orders", "list", "--supplier", "nobody")
+        return str(error.value)
+
+    ids = {"store_id": ["s1", "s1"], "item_id": ["milk", "bread"], "reason": ["stock_unknown"] * 2}
+    assert "as `shelfops train` does" in told()
+    replace_plan(warehouse, "v1", ids)
+    assert "of none of the 2 series is the stock known; map `inventory`" in told()
+    replace_plan(warehouse, "v1", ids | {"on_hand": [3.0, float("nan")]})
+    assert told() == "no such order"
 
 
 def test_a_day_is_exported_as_a_file_per_supplier_that_stays_in_its_directory(
