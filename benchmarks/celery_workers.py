@@ -23,6 +23,8 @@ ONE_THREAD: Final = {
     "OPENBLAS_NUM_THREADS": "1",
 }
 """A worker has one core: else one of them takes all that there are, and two fight for them."""
+EFFORT: Final = 0.25
+"""of the default's rounds and epochs (SHELFOPS_EFFORT): of a training, how it divides is measured, not how long it takes"""
 _START_SECONDS: Final = 180
 
 
@@ -63,7 +65,7 @@ def services(home: Path) -> Iterator[dict[str, str]]:
         with redis_server(home) as redis, embedded_postgres(home) as url:
             broker = redis.replace("unix://", "redis+socket://")
             values = {"DATASET": "m5", "HOME": str(home), "TIER": "production", "DATABASE_URL": url}
-            values |= {"CELERY_BROKER_URL": broker}
+            values |= {"CELERY_BROKER_URL": broker, "EFFORT": str(EFFORT)}
             named = {f"SHELFOPS_{name}": value for name, value in values.items()}
             yield named | dagster_environment(Settings(home=home), url)
     finally:

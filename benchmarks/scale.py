@@ -1,15 +1,16 @@
-"""Features and forecasts divided by Celery workers, and training rows that are not held in memory.
+"""A training and its forecasts divided by Celery workers, and training rows that are not held in memory.
 
 `shelfops bench scale --data ../shared/data --only workers --series 3000`. Two parts:
 
-- workers: training rows and served forecasts of M5 at several numbers of series, on 1, 2 and 4 real Celery workers with
-  a Redis and a PostgreSQL of their own, as many shards as workers. A worker has one thread, so that it is like one core
-  of a cluster; more workers than cores share them. Equal checksums say that nothing depends on the workers.
+- workers: the production tier of M5 at several numbers of series - training rows, both fits, the backtest's folds, served
+  forecasts - on 1, 2 and 4 real Celery workers with a Redis and a PostgreSQL of their own, as many shards as workers. A
+  worker has one thread, so that it is like one core of a cluster; more workers than cores share them. Equal checksums
+  say that nothing depends on the workers.
 - memory: XGBoost on training rows in memory and from disk (`ExtMemQuantileDMatrix`), at several numbers of rows, with
   the error of each on the last 28 days, which it did not see.
 
-Without --data, files in M5's form are made. The champion is a small one with as many rounds as the default: fitting is
-not measured, forecasting is.
+Without --data, files in M5's form are made. The champion that forecasts is a small one with as many rounds as the
+default. What is trained beside it is fitted with a quarter of the default effort (`celery_workers.EFFORT`).
 """
 
 import argparse
@@ -36,7 +37,8 @@ from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.models.recipe import Recipe
 
 PARTS: Final = ("workers", "memory")
-ASSETS: Final = ("production_features", "online_features", "demand_forecasts")
+TRAINED: Final = ("production_features", "production_xgboost", "production_lstm", "backtest")
+ASSETS: Final = (*TRAINED, "online_features", "demand_forecasts")
 HORIZON: Final = 28
 _SEED: Final = 7
 _SMALL: Final = {"max_rows": 40_000}, {"max_windows": 2_000, "epochs": 2}
@@ -98,12 +100,14 @@ def place(panel: Path, home: Path) -> None:
 
 
 def checksum(home: Path) -> str:
-    """Of the training rows and the forecasts that a run left."""
+    """Of the training rows, the booster, the folds and the forecasts that a run left. The network's file holds the time;
+    its folds and forecasts tell."""
     from shelfops_pipeline.defs.artifacts import ArtifactRoot
 
     root, found = ArtifactRoot(str(home / "artifacts"), home / "cache"), hashlib.sha256()
-    for file in sorted(root.folder(ASSETS[0]).iterdir()):
-        found.update(file.read_bytes())
+    for name in ("production_features", "production_xgboost", "backtest"):
+        for file in sorted(root.folder(name).iterdir()):
+            found.update(file.read_bytes())
     with root.open(f"{ASSETS[-1]}/all.parquet") as stream:
         found.update(stream.read())
     return found.hexdigest()

@@ -19,8 +19,8 @@ from shelfops_pipeline.data.source import Reference
 from shelfops_pipeline.defs.artifacts import artifact_root
 from shelfops_pipeline.defs.partitioned import Partitions
 from shelfops_pipeline.errors import DataError
-from shelfops_pipeline.evaluation.backtest import Backtest
-from shelfops_pipeline.evaluation.persist import load_backtest, save_backtest
+from shelfops_pipeline.evaluation.backtest import Backtest, RawFold
+from shelfops_pipeline.evaluation.persist import load_backtest, load_fold, save_backtest, save_fold
 from shelfops_pipeline.features.create import FeatureRows
 from shelfops_pipeline.inference.quiet import import_keras
 from shelfops_pipeline.inference.state import SeriesState
@@ -104,6 +104,16 @@ class BacktestIOManager(FolderIOManager):
 
     def load(self, folder: Path) -> Backtest:
         return load_backtest(folder)
+
+
+class FoldIOManager(FolderIOManager):
+    """A fold that is yet to be joined with others."""
+
+    def save(self, value: RawFold, folder: Path) -> None:
+        save_fold(value, folder)
+
+    def load(self, folder: Path) -> RawFold:
+        return load_fold(folder)
 
 
 class BoosterIOManager(FolderIOManager):
@@ -216,6 +226,7 @@ def io_managers() -> dict[str, dg.ConfigurableIOManager]:
         "boosters": BoosterIOManager(),
         "networks": NetworkIOManager(),
         "backtests": BacktestIOManager(),
+        "folds": FoldIOManager(),
         "references": ReferenceIOManager(),
         "json": JsonIOManager(),
         "inputs": InputsIOManager(),

@@ -1,8 +1,9 @@
-"""Assets that are made in shards of series, as many as SHELFOPS_SHARDS says, so that several workers share the work.
+"""Assets that are made in shards, where SHELFOPS_SHARDS is above 1, so that several workers share the work: of series,
+as many as it says, or, of a backtest, its folds.
 
 An asset of one shard is one step. One of several is a graph: a step that says how many there are, one per shard on
 whatever worker is free, beside them what is made of all series at once, and a step that puts the results together in
-the order of the series.
+their order.
 """
 
 import time
@@ -42,18 +43,20 @@ class Sharded:
     described: Mapping[str, Any]
     """what the UI shows of it"""
     count: Callable[[Retailer, Panel], int]
-    """how many shards there are: about SHELFOPS_SHARDS"""
+    """how many shards there are"""
     make: Callable[[Retailer, Panel, int], Any]
     """what one shard comes to; on any worker"""
     join: Callable[..., dg.Output[Any]]
     """(retailer, warehouse, panel, what the shards came to in their order, and by its name what was made beside them):
     what all of that is together"""
     io_manager_key: str
+    """of the asset, and of its shards unless they have one of their own"""
     dagster_type: dg.DagsterType
     beside: Mapping[str, Callable[[Retailer, Panel], Any]] = field(default_factory=dict)
     """what is made of all series at once, while shards are made; by a name that is also its IO manager's"""
     after: str | None = None
     """an asset that must be there first, though it is not read"""
+    shard_io_manager_key: str | None = None
 
     def asset(self) -> dg.AssetsDefinition:
         """The asset, in the form that this deployment needs."""
@@ -112,10 +115,11 @@ class Sharded:
 
     def _shard(self) -> dg.OpDefinition:
         """The step that makes one of them, and says how long that took."""
+        made = dg.Out(io_manager_key=self.shard_io_manager_key or self.io_manager_key)
 
         @dg.op(
             name=f"{self.name}_shard",
-            out={"made": dg.Out(io_manager_key=self.io_manager_key), SECONDS: dg.Out(float, io_manager_key="json")},
+            out={"made": made, SECONDS: dg.Out(float, io_manager_key="json")},
             tags=ML_QUEUE,
             pool=PANEL_POOL,
         )

@@ -1,6 +1,6 @@
 """Features and models of both tiers, and the backtest that says how good they are."""
 
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 
@@ -10,13 +10,13 @@ from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.defs.partitions import ML_QUEUE, PANEL_POOL
 from shelfops_pipeline.defs.resources import Retailer, Warehouse
 from shelfops_pipeline.defs.shards import SECONDS, Sharded, series_shards, stopwatch
-from shelfops_pipeline.defs.types import ColdStartFeatures, ProductionFeatures
-from shelfops_pipeline.evaluation.backtest import Backtest
+from shelfops_pipeline.defs.types import BacktestResult, ColdStartFeatures, ProductionFeatures
+from shelfops_pipeline.evaluation.backtest import Backtest, RawFold, join_folds
 from shelfops_pipeline.evaluation.report import headline, per_fold
 from shelfops_pipeline.evaluation.scores import scores_table
 from shelfops_pipeline.evaluation.totals import total_intervals
 from shelfops_pipeline.features.create import FeatureRows, create_features, create_windows
-from shelfops_pipeline.lifecycle.training import backtest_plan
+from shelfops_pipeline.lifecycle.training import fold_of_plan
 from shelfops_pipeline.models.gbm import fit_xgboost
 from shelfops_pipeline.models.lstm import fit_lstm
 from shelfops_pipeline.models.recipe import channel_scales
@@ -113,29 +113,45 @@ def lstm_asset(tier: Tier) -> dg.AssetsDefinition:
     return lstm
 
 
-@dg.asset(
-    group_name="evaluation",
-    owners=OWNERS,
-    kinds={"xgboost", "keras"},
-    op_tags=ML_QUEUE,
-    pool=PANEL_POOL,
-    io_manager_key="backtests",
-)
-def backtest(context: dg.AssetExecutionContext, retailer: Retailer, panel: Panel) -> dg.MaterializeResult[Backtest]:
-    """Rolling-origin folds: every model and baseline on identical rows, each refitted on what was known then."""
-    taken = stopwatch()
-    result = backtest_plan(panel, retailer.plan(panel), retailer.settings.metric, context.log.info)
-    seconds = taken()
+def _folds(retailer: Retailer, panel: Panel) -> int:
+    return len(retailer.plan(panel).origins)
+
+
+def _fold(retailer: Retailer, panel: Panel, number: int) -> RawFold:
+    return fold_of_plan(panel, retailer.plan(panel), number, dg.get_dagster_logger().info)
+
+
+def _join(retailer: Retailer, _: Warehouse, panel: Panel, folds: list[RawFold]) -> dg.Output[Backtest]:
+    result = join_folds(panel, folds, retailer.settings.metric)
     scores = scores_table(result, panel)
     table = per_fold(scores)
-    facts: dict[str, Any] = {SECONDS: seconds, "folds": [f.origin_date for f in next(iter(result.folds.values()))]}
+    facts: dict[str, Any] = {"folds": [f.origin_date for f in next(iter(result.folds.values()))]}
     for tier in result.folds:
         numbers = headline(table, tier)
         facts |= {f"{tier.value} {m}": numbers[m] for m in HEADLINES if numbers[m] is not None}
     for by in ("block", "class", "store", "category"):
         if text := groups_markdown(scores, by):
             facts[f"by {by}"] = dg.MetadataValue.md(text)
-    return dg.MaterializeResult(value=result, metadata=facts)
+    return dg.Output(result, metadata=facts)
+
+
+BACKTEST: Final = Sharded(
+    "backtest",
+    {
+        "group_name": "evaluation",
+        "owners": OWNERS,
+        "kinds": {"xgboost", "keras"},
+        "description": "Rolling-origin folds: every model and baseline on identical rows, each refitted on what was "
+        "known then.",
+    },
+    _folds,
+    _fold,
+    _join,
+    "backtests",
+    BacktestResult,
+    shard_io_manager_key="folds",
+)
+backtest = BACKTEST.asset()
 
 
 @dg.asset(group_name="evaluation", owners=OWNERS, kinds={"numpy"}, pool=PANEL_POOL, io_manager_key="json")

@@ -6,6 +6,7 @@ import dagster as dg
 from dagster_pandera import pandera_schema_to_dagster_type
 
 from shelfops_pipeline.defs.partitioned import Partitions
+from shelfops_pipeline.evaluation.backtest import Backtest
 from shelfops_pipeline.features.create import FeatureRows
 from shelfops_pipeline.schemas.features import ColdStartFeaturesSchema, ProductionFeaturesSchema
 from shelfops_pipeline.schemas.prediction import PredictionInputSchema
@@ -28,3 +29,4 @@ TrainingData: Final = pandera_schema_to_dagster_type(TrainingDataSchema)
 ColdStartFeatures: Final = _of(ColdStartFeaturesSchema, (FeatureRows, type(None)), "ColdStartFeatures")
 ProductionFeatures: Final = _of(ProductionFeaturesSchema, (FeatureRows, type(None)), "ProductionFeatures")
 PredictionInput: Final = _of(PredictionInputSchema, (list,), "PredictionInput")
+BacktestResult: Final = dg.PythonObjectDagsterType(Backtest)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from shelfops_pipeline.contracts.columns import Metric, Tier
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.data.served import as_served
+from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.evaluation.baselines import BaselineHistory
 from shelfops_pipeline.evaluation.fresh import with_fresh
 from shelfops_pipeline.features.state import StateBuilder
@@ -74,6 +75,16 @@ class Baselines:
 
 
 @dataclass(frozen=True)
+class RawFold:
+    """What one origin comes to by itself, before anything is calibrated on other folds."""
+
+    recipes: dict[Tier, Recipe]
+    """that each tier was fitted by"""
+    forecasts: dict[Tier, FoldForecast]
+    baselines: Baselines
+
+
+@dataclass(frozen=True)
 class Backtest:
     """Folds of one or two tiers over the same origins; `folds[tier][k]` and `baselines[k]` share their rows."""
 
@@ -101,23 +112,43 @@ def run_backtest(
     progress: Progress = quiet,
 ) -> Backtest:
     """Backtest every tier at every origin."""
-    raw: dict[Tier, list[FoldForecast]] = {tier: [] for tier in recipes}
-    baselines: list[Baselines] = []
-    for k, origin in enumerate(origins, start=1):
-        spec = next(iter(recipes.values())).spec
-        known = as_served(panel, origin, spec.horizon)
-        totals = Totals.of(known, spec.horizon)
-        for tier, recipe in recipes.items():
-            progress(f"fold {k} of {len(origins)}, {tier}")
-            raw[tier].append(forecast_fold(panel, recipe, origin, totals))
-        history = BaselineHistory(known, spec.season)
-        baselines.append(Baselines(history.forecast(origin, spec.horizon), history.naive_error(origin)))
+    folds = [raw_fold(panel, recipes, origins, number, progress) for number in range(len(origins))]
+    return join_folds(panel, folds, metric)
+
+
+def raw_fold(
+    panel: Panel, recipes: dict[Tier, Recipe], origins: Sequence[int], number: int, progress: Progress = quiet
+) -> RawFold:
+    """Refit every tier and the baselines on what was known at one of the origins; it depends on none of the others."""
+    origin, spec = origins[number], next(iter(recipes.values())).spec
+    known = as_served(panel, origin, spec.horizon)
+    totals, forecasts = Totals.of(known, spec.horizon), {}
+    for tier, recipe in recipes.items():
+        progress(f"fold {number + 1} of {len(origins)}, {tier}")
+        forecasts[tier] = forecast_fold(panel, recipe, origin, totals)
+    history = BaselineHistory(known, spec.season)
+    baselines = Baselines(history.forecast(origin, spec.horizon), history.naive_error(origin))
+    return RawFold(recipes, forecasts, baselines)
+
+
+def join_folds(panel: Panel, folds: Sequence[RawFold], metric: Metric = Metric.MAE) -> Backtest:
+    """The backtest that folds of the same recipes, in the order of their origins, come to.
+
+    Raises ShelfOpsError when the recipes differ: what was measured of one says nothing of another.
+    """
+    recipes = folds[0].recipes
+    if any(fold.recipes != recipes for fold in folds):
+        raise ShelfOpsError(
+            "the folds of this backtest were fitted by different recipes: give every worker the same settings"
+            " (SHELFOPS_EFFORT, SHELFOPS_SEED, SHELFOPS_TIER), and run it again"
+        )
+    raw = {tier: [fold.forecasts[tier] for fold in folds] for tier in recipes}
     return Backtest(
-        origins=tuple(origins),
+        origins=tuple(fold.origin for fold in next(iter(raw.values()))),
         recipes=recipes,
-        folds={t: score_folds(panel, folds, recipes[t], metric) for t, folds in raw.items()},
-        baselines=baselines,
-        calibrations={t: calibrate(folds, recipes[t]) for t, folds in raw.items()},
+        folds={tier: score_folds(panel, of_tier, recipes[tier], metric) for tier, of_tier in raw.items()},
+        baselines=[fold.baselines for fold in folds],
+        calibrations={tier: calibrate(of_tier, recipes[tier]) for tier, of_tier in raw.items()},
     )
 
 

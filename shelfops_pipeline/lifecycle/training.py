@@ -8,7 +8,7 @@ import numpy as np
 from shelfops_pipeline.contracts.columns import Metric, Tier
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.errors import NotEnoughHistoryError
-from shelfops_pipeline.evaluation.backtest import Backtest, run_backtest
+from shelfops_pipeline.evaluation.backtest import Backtest, RawFold, raw_fold, run_backtest
 from shelfops_pipeline.evaluation.folds import fold_origins
 from shelfops_pipeline.inference.predict import ServedModel
 from shelfops_pipeline.models.fit import Progress, fit_members, quiet
@@ -93,6 +93,11 @@ def plan_forecast(panel: Panel, settings: Settings, tuned: Mapping[Tier, TierTun
 def backtest_plan(panel: Panel, plan: TrainingPlan, metric: Metric, progress: Progress = quiet) -> Backtest:
     """The plan's folds, with the lighter recipes."""
     return run_backtest(panel, plan.fold_recipes, plan.origins, metric, progress)
+
+
+def fold_of_plan(panel: Panel, plan: TrainingPlan, number: int, progress: Progress = quiet) -> RawFold:
+    """One of the plan's folds, for `join_folds` to put together with the others."""
+    return raw_fold(panel, plan.fold_recipes, plan.origins, number, progress)
 
 
 def fit_served(

@@ -1,4 +1,5 @@
-"""Features and forecasts made in shards, on an object store, are what one step makes of them on a disk, bit for bit."""
+"""Features, backtests and forecasts made in shards, on an object store, are what one step makes of them on a disk, bit
+for bit."""
 
 import uuid
 from typing import Any
@@ -9,11 +10,11 @@ import pytest
 
 from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.defs.artifacts import ArtifactRoot, artifact_root
-from shelfops_pipeline.defs.io_managers import ArraysIOManager, InputsIOManager
+from shelfops_pipeline.defs.io_managers import ArraysIOManager, BacktestIOManager, InputsIOManager
 from shelfops_pipeline.defs.resources import resources
 from shelfops_pipeline.defs.serving import INPUTS, demand_forecasts
 from shelfops_pipeline.defs.shards import SECONDS, series_shards
-from shelfops_pipeline.defs.training import features
+from shelfops_pipeline.defs.training import BACKTEST, features
 from shelfops_pipeline.settings import Settings
 from tests.conftest import make_databases
 from tests.defs.conftest import Graph, files_under
@@ -43,7 +44,12 @@ def sharded(graph: Graph, postgres_server: str, object_store: str, tmp_path_fact
         with root.replace_folder("panel") as folder:
             for name, content in files_under(artifact_root(graph.settings).folder("panel")).items():
                 (folder / name).write_bytes(content)
-        made = [*(features(tier).in_shards() for tier in Tier), INPUTS.in_shards(), demand_forecasts]
+        made = [
+            *(features(tier).in_shards() for tier in Tier),
+            BACKTEST.in_shards(),
+            INPUTS.in_shards(),
+            demand_forecasts,
+        ]
         assert artifact_root(Settings()).names("panel")
         given = dg.AssetSpec("panel").with_io_manager_key("panels")
         yield dg.materialize([given, *made], selection=made, resources=resources()), root
@@ -68,6 +74,17 @@ def test_features_do_not_depend_on_the_shards_that_they_were_made_in(graph: Grap
         one, other = (ArraysIOManager().load(root.folder(name)) for root in (artifact_root(graph.settings), sharded[1]))
         for field in one.__dataclass_fields__:
             assert np.asarray(getattr(one, field)).tobytes() == np.asarray(getattr(other, field)).tobytes(), field
+
+
+def test_a_backtest_does_not_depend_on_whether_its_folds_are_steps(graph: Graph, sharded: Any) -> None:
+    result, root = sharded
+    files = [files_under(r.folder("backtest")) for r in (artifact_root(graph.settings), root)]
+    assert len(files[0]) > 5
+    assert [name for name in files[0] if files[0][name] != files[1].get(name)] == []
+    steps = {event.step_key for event in result.all_events if event.is_step_success}
+    folds = len(BacktestIOManager().load(root.folder("backtest")).origins)
+    assert folds > 1
+    assert {f"backtest.backtest_shard[{k:04}]" for k in range(folds)} <= steps
 
 
 def test_forecasts_do_not_depend_on_the_shards_that_they_were_made_in(graph: Graph, sharded: Any) -> None:

@@ -9,9 +9,19 @@ from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.columns import OPEN, Metric, Tier
 from shelfops_pipeline.data.panel import Panel
-from shelfops_pipeline.errors import NotEnoughHistoryError
+from shelfops_pipeline.errors import NotEnoughHistoryError, ShelfOpsError
 from shelfops_pipeline.evaluation import backtest as module
-from shelfops_pipeline.evaluation.backtest import Backtest, actuals, calibrate, forecast_fold, run_backtest, score_folds
+from shelfops_pipeline.evaluation.backtest import (
+    Backtest,
+    Baselines,
+    RawFold,
+    actuals,
+    calibrate,
+    forecast_fold,
+    join_folds,
+    run_backtest,
+    score_folds,
+)
 from shelfops_pipeline.inference.predict import Forecast, Members
 from shelfops_pipeline.models.fold import FoldForecast
 from shelfops_pipeline.models.recipe import Recipe, default_recipe
@@ -192,6 +202,17 @@ def test_the_final_calibration_has_seen_every_fold(
     whole = calibrate(folds, recipe)
     for k in range(len(folds)):
         assert not np.array_equal(calibrate(poisoned(folds, k), recipe).ratios, whole.ratios)
+
+
+def test_folds_of_different_recipes_are_not_joined(
+    retailer_panel: Panel, recipe: Recipe, folds: list[FoldForecast]
+) -> None:
+    none = Baselines({}, np.ones(retailer_panel.n_series, dtype=np.float32))
+    tier, other = recipe.spec.tier, recipe.model_copy(update={"seed": recipe.seed + 1})
+    raw = [RawFold({tier: recipe}, {tier: fold}, none) for fold in folds]
+    assert join_folds(retailer_panel, raw).origins == tuple(fold.origin for fold in folds)
+    with pytest.raises(ShelfOpsError, match="give every worker the same settings"):
+        join_folds(retailer_panel, [*raw[:-1], replace(raw[-1], recipes={tier: other})])
 
 
 def test_taking_some_series_takes_them_everywhere(backtest: Backtest) -> None:

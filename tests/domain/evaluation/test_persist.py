@@ -1,4 +1,4 @@
-"""A backtest on disk is the backtest."""
+"""A backtest on disk is the backtest, and a fold the fold."""
 
 from pathlib import Path
 
