@@ -23,7 +23,7 @@ ONE_THREAD: Final = {
     "OPENBLAS_NUM_THREADS": "1",
 }
 """A worker has one core: else one of them takes all that there are, and two fight for them."""
-EFFORT: Final = 0.25
+EFFORT: Final = 0.5
 """of the default's rounds and epochs (SHELFOPS_EFFORT): of a training, how it divides is measured, not how long it takes"""
 _START_SECONDS: Final = 180
 

@@ -202,10 +202,16 @@ class Work:
         return self._log(name).read_text(errors="replace").rstrip()
 
     def _latest(self, name: str) -> str:
-        """The last line of its log, or of the pipeline's: commands say nothing of their steps where nobody looks on."""
+        """The last line of its log, or what the pipeline logged last: commands say nothing of their steps where nobody
+        looks on."""
+        if said := self._said(name):
+            return said.rpartition("\n")[2]
         pipeline = self._home / "logs" / "pipeline.jsonl"
-        said = self._said(name) or (pipeline.read_text(errors="replace").rstrip() if pipeline.exists() else "")
-        return said.rpartition("\n")[2]
+        written = pipeline.read_text(errors="replace").split("\n")[:-1] if pipeline.exists() else []
+        if not written:
+            return "..."
+        last = json.loads(written[-1])
+        return f"{last.get('step', last['logger'])}: {last['message']}"
 
     def _tail(self, name: str) -> str:
         return f"The log of {name} ends:\n" + self._said(name)[-3000:]
