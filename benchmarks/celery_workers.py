@@ -24,7 +24,7 @@ ONE_THREAD: Final = {
 }
 """A worker has one core: else one of them takes all that there are, and two fight for them."""
 EFFORT: Final = 0.5
-"""of the default's rounds and epochs (SHELFOPS_EFFORT): of a training, how it divides is measured, not how long it takes"""
+"""SHELFOPS_EFFORT: half of the default's rounds and epochs. How a training divides is measured, not how long it is."""
 _START_SECONDS: Final = 180
 
 

@@ -2,10 +2,10 @@
 
 `shelfops bench scale --data ../shared/data --only workers --series 3000`. Two parts:
 
-- workers: the production tier of M5 at several numbers of series - training rows, both fits, the backtest's folds, served
-  forecasts - on 1, 2 and 4 real Celery workers with a Redis and a PostgreSQL of their own, as many shards as workers. A
-  worker has one thread, so that it is like one core of a cluster; more workers than cores share them. Equal checksums
-  say that nothing depends on the workers.
+- workers: the production tier of M5 at several numbers of series (training rows, both fits, the folds of the backtest,
+  served forecasts) on 1, 2 and 4 real Celery workers with a Redis and a PostgreSQL of their own, as many shards as
+  workers. A worker has one thread, so that it is like one core of a cluster; more workers than cores share them. Equal
+  checksums say that nothing depends on the workers.
 - memory: XGBoost on training rows in memory and from disk (`ExtMemQuantileDMatrix`), at several numbers of rows, with
   the error of each on the last 28 days, which it did not see.
 
@@ -100,8 +100,8 @@ def place(panel: Path, home: Path) -> None:
 
 
 def checksum(home: Path) -> str:
-    """Of the training rows, the booster, the folds and the forecasts that a run left. The network's file holds the time;
-    its folds and forecasts tell."""
+    """Of the training rows, the booster, the folds and the forecasts that a run left; not of the network, whose file
+    holds the time."""
     from shelfops_pipeline.defs.artifacts import ArtifactRoot
 
     root, found = ArtifactRoot(str(home / "artifacts"), home / "cache"), hashlib.sha256()

@@ -71,7 +71,11 @@ class Settings(BaseSettings):
         0.0, ge=0, description="What a line of an order costs whatever its quantity, in the currency of the items' cost"
     )
     shards: int = Field(
-        1, ge=1, le=999, description="Parts that features and forecasts are made in, for as many workers to share"
+        1,
+        ge=1,
+        le=999,
+        description="Parts that features and forecasts are made in, for as many workers to share; above 1, the folds "
+        "of a backtest are shared too",
     )
     simulated_live: bool = Field(False, description="Let the simulated retailer trade one more day with every ingest")
     simulated_stores: int = Field(10, ge=1, description="Stores of the simulated retailer")
