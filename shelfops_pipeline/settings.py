@@ -4,7 +4,7 @@ from datetime import date
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shelfops_pipeline.contracts.columns import Metric
@@ -32,7 +32,8 @@ class Settings(BaseSettings):
     history_days: int | None = Field(
         365,
         ge=1,
-        description="Age at which resolved alerts, settled orders and records of runs are deleted; unset: never",
+        description="Age at which resolved alerts, settled orders and records of runs are deleted, above "
+        "SHELFOPS_COUNT_DAYS; unset: never",
     )
     run_days: int | None = Field(
         90,
@@ -105,6 +106,15 @@ class Settings(BaseSettings):
     tracking_seconds: float = Field(
         6, gt=0, description="Longest that a training waits for an MLflow server; what it lacks then is replayed later"
     )
+
+    @field_validator("count_days")
+    @classmethod
+    def _history_is_longer(cls, days: int, info: ValidationInfo) -> int:
+        """Accepted orders are there for as long as they may count as on order."""
+        kept = info.data.get("history_days")
+        if kept is not None and kept <= days:
+            raise ValueError(f"must be below SHELFOPS_HISTORY_DAYS: accepted orders are deleted after {kept} days")
+        return days
 
     @cached_property
     def root(self) -> Path:

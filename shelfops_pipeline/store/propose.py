@@ -156,11 +156,12 @@ def propose_orders(
 
 
 def prune_orders(engine: Engine, dataset: str, before: datetime) -> int:
-    """Delete the orders that were settled before that time, with their lines and events; returns the number."""
+    """Delete the orders that were settled before that time for a day before it, with their lines and events; returns
+    the number."""
     table = purchase_orders.c
-    old = (table.dataset == dataset, table.updated_at < before, table.status != OrderStatus.PROPOSED)
+    old = (table.updated_at < before, table.order_date < before.date(), table.status != OrderStatus.PROPOSED)
     with engine.begin() as connection:
-        return connection.execute(delete(purchase_orders).where(*old)).rowcount
+        return connection.execute(delete(purchase_orders).where(table.dataset == dataset, *old)).rowcount
 
 
 def _lock_proposed(connection: Connection, values: dict[str, Any]) -> None:

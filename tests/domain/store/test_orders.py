@@ -234,6 +234,14 @@ def test_old_orders_are_pruned_with_their_events(warehouse: Engine) -> None:
         assert connection.scalar(text("SELECT count(*) FROM purchase_order_events")) == 1
 
 
+def test_an_order_that_was_accepted_for_a_later_day_is_kept_until_that_is_past(warehouse: Engine) -> None:
+    later = datetime.now(UTC) + timedelta(days=5)
+    propose(warehouse, MILK, on=later.date(), today=later.date())
+    decide_order(warehouse, SHOP, the(warehouse).order_id, action=ACCEPT, who="ann")
+    assert prune_orders(warehouse, SHOP, later) == 0
+    assert prune_orders(warehouse, SHOP, later + timedelta(days=1)) == 1
+
+
 def test_a_line_twice_is_refused(warehouse: Engine) -> None:
     with pytest.raises(DataError, match="duplicate key"):
         propose(warehouse, MILK, MILK)
