@@ -6,6 +6,7 @@ from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from shelfops_api.auth import Principal, Scope, require
+from shelfops_api.errors import Code, Fault, Problem
 from shelfops_api.schemas import SeriesId
 
 READ: Final = [Depends(require(Scope.READ))]
@@ -45,6 +46,13 @@ def example(value: dict[str, Any]) -> ConfigDict:
 def next_of(entries: list[Any], limit: int, key: str) -> str | None:
     """The `next` of a page: the id of its last entry, where there may be more."""
     return str(getattr(entries[-1], key)) if len(entries) == limit else None
+
+
+def half_cursor(absent: str) -> Problem:
+    """A page was asked for by one half of `next_store` and `next_item`."""
+    detail = "after_store and after_item go together"
+    fault = Fault(location="query", pointer=f"/{absent}", detail=detail, code=Code.INVALID_REQUEST)
+    return Problem(Code.INVALID_REQUEST, detail, [fault])
 
 
 NextField = Annotated[str | None, Field(description="Give it as `after` for the next page; null: this was the last")]

@@ -8,7 +8,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shelfops_api.deps import SettingsDep, WarehouseDep
 from shelfops_api.errors import Code, documented
-from shelfops_api.operations import READ, ItemFilter, Limit, NextField, Note, Operator, Told, example, next_of
+from shelfops_api.operations import (
+    READ,
+    ItemFilter,
+    Limit,
+    NextField,
+    Note,
+    Operator,
+    Told,
+    example,
+    half_cursor,
+    next_of,
+)
 from shelfops_api.schemas import SeriesId
 from shelfops_pipeline.store import item_flags as store
 
@@ -112,6 +123,8 @@ def list_flags(
     limit: Limit = 100,
 ) -> ItemFlags:
     """Every flag, or those of one item, page by page."""
+    if after_item is None and after_store is not None:
+        raise half_cursor("after_item")
     after = None if after_item is None else (after_item, after_store)
     found = store.list_flags(warehouse.engine(), settings.retailer, item_id=item_id, after=after, limit=limit)
     last = found[-1] if len(found) == limit else None

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from shelfops_api.auth import Scope, require
 from shelfops_api.deps import SnapshotDep, WarehouseDep
-from shelfops_api.errors import Code, Fault, Problem, documented
-from shelfops_api.operations import ItemFilter, Limit, StoreFilter, SupplierFilter, Told, example
+from shelfops_api.errors import Code, documented
+from shelfops_api.operations import ItemFilter, Limit, StoreFilter, SupplierFilter, Told, example, half_cursor
 from shelfops_api.schemas import SeriesId
 from shelfops_pipeline.store.reorder import read_plan
 
@@ -104,9 +104,7 @@ def reorder_plan(
 ) -> PlanPage:
     """What the serving release plans, page by page."""
     if (after_store is None) != (after_item is None):
-        detail = "after_store and after_item go together"
-        fault = Fault(location="query", pointer="/after_item", detail=detail, code=Code.INVALID_REQUEST)
-        raise Problem(Code.INVALID_REQUEST, detail, [fault])
+        raise half_cursor("after_item" if after_item is None else "after_store")
     found = read_plan(
         warehouse.engine(),
         snapshot.release,

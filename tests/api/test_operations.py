@@ -212,7 +212,8 @@ def test_flags_and_their_history_are_paged(door: Door) -> None:
     (rest,) = read(door, "/v1/item-flags/events", limit=2, after=events["next"])["events"]
     assert (rest["item_id"], rest["after"]) == ("eggs", {"discontinued": True, "like_item": None})
     assert read(door, "/v1/item-flags/events", item_id="soap") == {"events": [], "next": None}
-    check_problem(door.client, door.ask("GET", "/v1/item-flags/events?after=x", Scope.READ), 422, "invalid_request")
+    for wrong in ("/events?after=x", "?after_store=S1"):
+        check_problem(door.client, door.ask("GET", f"/v1/item-flags{wrong}", Scope.READ), 422, "invalid_request")
 
 
 def test_flags_are_set_read_and_cleared(door: Door) -> None:
