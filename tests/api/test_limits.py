@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -238,9 +237,8 @@ UNENDED = b'"' + b'\\"' * 450_000
 
 @pytest.mark.parametrize("end", [UNENDED, UNENDED + b"\\", b'""' * 450_000, b"[]" * 450_000])
 def test_no_text_keeps_the_service_busy_with_its_depth(end: bytes) -> None:
-    began = time.perf_counter()
+    """A scan that begins anew at every character would not come to an end here."""
     assert not is_deeper_than(MAX_DEPTH, b"[]" * (MAX_DEPTH + 1) + end)
-    assert time.perf_counter() - began < 1
 
 
 def test_of_very_many_faults_a_hundred_are_named(door: Door) -> None:
