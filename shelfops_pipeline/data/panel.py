@@ -191,11 +191,9 @@ class Panel:
         static = {name: _recoded(self.static[name], wanted) for name, wanted in static_categories.items()}
         channels = dict(self.channels)
         if HOLIDAY in channels and self.holiday_kinds != holiday_kinds:
-            table = [
-                0.0,
-                *(float(holiday_kinds.index(k) + 1) if k in holiday_kinds else 0.0 for k in self.holiday_kinds),
-            ]
-            channels[HOLIDAY] = np.array(table, dtype=np.float32)[np.asarray(channels[HOLIDAY]).astype(np.intp)]
+            codes = [float(holiday_kinds.index(k) + 1) if k in holiday_kinds else 0.0 for k in self.holiday_kinds]
+            table = np.array([0.0, *codes, np.nan], dtype=np.float32)  # -1: nobody knows whether it is one
+            channels[HOLIDAY] = table[np.nan_to_num(channels[HOLIDAY], nan=-1).astype(np.intp)]
         return replace(self, static=static, channels=channels, holiday_kinds=holiday_kinds)
 
     def save(self, folder: Path) -> None:

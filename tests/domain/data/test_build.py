@@ -232,6 +232,8 @@ def test_a_holiday_covariate_goes_before_the_calendar() -> None:
     panel = build({("a", "x"): DAILY}, covariates=[codes], special=calendar([day(1)], ["all"], ["x"], ["p"]))
     assert panel.holiday_kinds == ("1", "2", "3")
     np.testing.assert_array_equal(panel.channels[HOLIDAY][0, :2], [3, NAN])
+    other = panel.aligned({}, ("3", "public"))  # to a model that learned from the calendar
+    np.testing.assert_array_equal(other.channels[HOLIDAY][0, :2], [1, NAN])
 
 
 def test_textual_attributes_become_codes_and_numbers_and_foreign_keys_do_not() -> None:
