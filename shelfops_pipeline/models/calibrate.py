@@ -113,6 +113,8 @@ def _of_typical_spread(ratio: Doubles, fold: NDArray[np.intp]) -> Doubles:
     """The ratios with each fold's spread around its median brought to that of the typical (median) fold: a window full
     of holidays must not make every interval wide. Where nothing was sold the ratio stays 0."""
     sold = ratio > 0
+    if not sold.any():
+        return ratio
     logs = np.log(ratio[sold])
     quartiles = np.array([np.quantile(logs[fold[sold] == k], [0.25, 0.5, 0.75]) for k in np.unique(fold[sold])])
     of = np.searchsorted(np.unique(fold[sold]), fold[sold])

@@ -301,6 +301,15 @@ def test_forecasts_that_are_all_zero_leave_the_bias_factor_alone() -> None:
 
 
 @pytest.mark.parametrize("transform", ["log", "count"])
+def test_folds_in_which_nothing_was_sold_are_calibrated(transform: Transform) -> None:
+    f = fold(np.random.default_rng(8), lognormal, 0.0, series=50)
+    f.actual[:] = 0
+    calibration = fit_calibration([f], transform, False, BLOCKS)
+    assert np.isfinite(calibration.bias).all()
+    assert np.isfinite(calibration.ratios).all()
+
+
+@pytest.mark.parametrize("transform", ["log", "count"])
 def test_a_calibration_is_the_same_every_time(transform: Transform) -> None:
     a, b = (fit_calibration([fold(np.random.default_rng(3), poisson, 0.0)], transform, True, BLOCKS) for _ in "ab")
     np.testing.assert_array_equal(a.ratios, b.ratios)
