@@ -1,5 +1,6 @@
 """The files of a backtest: forecasts, scores, and charts of them."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -37,12 +38,10 @@ def write_backtest(panel: Panel, result: Backtest, scores: pd.DataFrame, out: Pa
 def _write_forecasts(panel: Panel, result: Backtest, path: Path) -> None:
     """Model by model, so that memory is bounded; the file appears whole or not at all."""
     draft = path.with_name(f".{path.name}.draft")
-    writer: pq.ParquetWriter | None = None
-    for frame in forecast_frames(panel, result):
-        plain = frame.astype({STORE_ID: str, ITEM_ID: str, MODEL: str})
-        table = pa.Table.from_pandas(plain, preserve_index=False)
-        writer = writer or pq.ParquetWriter(draft, table.schema, compression="zstd")
-        writer.write_table(table)
-    if writer is not None:
-        writer.close()
-        draft.replace(path)
+    plain = (frame.astype({STORE_ID: str, ITEM_ID: str, MODEL: str}) for frame in forecast_frames(panel, result))
+    tables = (pa.Table.from_pandas(frame, preserve_index=False) for frame in plain)
+    first = next(tables)
+    with pq.ParquetWriter(draft, first.schema, compression="zstd") as writer:
+        for table in chain((first,), tables):
+            writer.write_table(table)
+    draft.replace(path)
