@@ -31,6 +31,7 @@ from shelfops_pipeline.contracts.replenishment import AlertStatus
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.store.alerts import UnknownAlertError, alert_message, list_alerts, read_alert
 from shelfops_pipeline.store.bus import announce
+from shelfops_pipeline.store.engine import reason_of
 from shelfops_pipeline.store.replenishment_records import StockAlert
 
 MOST_SHOWN: Final = 1000
@@ -178,7 +179,7 @@ class AlertHub:
         try:
             changes = await asyncio.to_thread(self._changes, before)
         except (ShelfOpsError, SQLAlchemyError) as error:
-            log.warning("alerts_not_polled", reason=str(getattr(error, "orig", None) or error))
+            log.warning("alerts_not_polled", reason=reason_of(error))
             return
         for message in changes:
             self._pass_on(message)

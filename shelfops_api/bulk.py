@@ -21,6 +21,7 @@ from shelfops_api.deps import Services
 from shelfops_api.errors import Code, Problem
 from shelfops_api.lookup import unpublished
 from shelfops_api.snapshot import Snapshot, edition_of
+from shelfops_pipeline.store.engine import reason_of
 from shelfops_pipeline.store.forecasts import (
     CSV_COLUMNS,
     STALLED_SECONDS,
@@ -107,7 +108,7 @@ async def _lines(
         try:
             chunk = await run_in_threadpool(next, chunks, None)
         except SQLAlchemyError as error:
-            log.error("stream_broken_off", series=series, reason=str(getattr(error, "orig", None) or error))
+            log.error("stream_broken_off", series=series, reason=reason_of(error))
             raise
     if media_type == NDJSON:
         end = {"complete": True, "release": release, "series": series, "periods": rows}

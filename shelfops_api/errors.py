@@ -22,6 +22,7 @@ from shelfops_api.headers import security_headers
 from shelfops_api.warehouse import WarehouseUnavailable
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.store.alerts import AlertStateError, UnknownAlertError
+from shelfops_pipeline.store.engine import reason_of
 from shelfops_pipeline.store.item_flags import FlagError, UnknownFlagError
 from shelfops_pipeline.store.orders import OrderChangedError, OrderStateError, UnknownOrderError
 from shelfops_pipeline.store.requests import KeyReusedError
@@ -231,7 +232,7 @@ async def _on_invalid(request: Request, error: RequestValidationError) -> JSONRe
 async def _on_warehouse(request: Request, error: Exception) -> JSONResponse:
     """The database is away, or older than this service; any other database error is a defect of ours."""
     cause = error.__cause__ if isinstance(error, WarehouseUnavailable) and error.__cause__ is not None else error
-    reason = str(getattr(cause, "orig", None) or cause)
+    reason = reason_of(cause)
     if isinstance(cause, ProgrammingError):
         missing = isinstance(cause.orig, UndefinedTable | UndefinedColumn)
         remedy = await run_in_threadpool(request.app.state.services.warehouse.outdated) if missing else None

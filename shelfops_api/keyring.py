@@ -13,6 +13,7 @@ from shelfops_api.settings import ApiSettings
 from shelfops_api.warehouse import Warehouse, WarehouseUnavailable
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.store.api_keys import USE_NOTED_EVERY, KeyRecord, list_keys, note_use
+from shelfops_pipeline.store.engine import reason_of
 
 _READ_AT_MOST_EVERY: Final = 1.0
 """Strangers with made-up key ids cannot make the warehouse busier than this."""
@@ -85,7 +86,7 @@ class KeyRing:
             self._trouble = None
         except (ShelfOpsError, SQLAlchemyError) as error:
             self._trouble = error
-            log.warning("api_keys_not_read", reason=str(getattr(error, "orig", None) or error))
+            log.warning("api_keys_not_read", reason=reason_of(error))
         finally:
             self._reading = None
 
@@ -98,4 +99,4 @@ class KeyRing:
             note_use(self._warehouse.engine(), used)
         except (ShelfOpsError, SQLAlchemyError) as error:
             self._may_note_use = not isinstance(error, ProgrammingError | InternalError)  # no right to, or read-only
-            log.warning("use_of_api_keys_not_noted", reason=str(getattr(error, "orig", None) or error))
+            log.warning("use_of_api_keys_not_noted", reason=reason_of(error))

@@ -20,6 +20,7 @@ from shelfops_api.errors import documented
 from shelfops_api.metrics import CONTENT_TYPE_LATEST, generate_latest
 from shelfops_pipeline.contracts.access import Scope
 from shelfops_pipeline.errors import ShelfOpsError
+from shelfops_pipeline.store.engine import reason_of
 from shelfops_pipeline.store.reads import latest_release
 from shelfops_pipeline.store.runs import PipelineState, pipeline_state
 
@@ -73,7 +74,7 @@ def _pipeline(services: Services) -> PipelineState | None:
     try:
         return pipeline_state(services.warehouse.engine(), services.settings.retailer)
     except (ShelfOpsError, SQLAlchemyError) as error:
-        log.warning("pipeline_not_told", reason=str(getattr(error, "orig", None) or error))
+        log.warning("pipeline_not_told", reason=reason_of(error))
         return None
 
 

@@ -30,6 +30,7 @@ from shelfops_pipeline.contracts.replenishment import OrderAction, OrderStatus
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.store import orders as store
 from shelfops_pipeline.store.alerts import alert_message, alerts_of_order
+from shelfops_pipeline.store.engine import reason_of
 from shelfops_pipeline.store.order_csv import order_csv
 from shelfops_pipeline.store.replenishment_records import PurchaseOrder
 
@@ -186,7 +187,7 @@ def _tell_alerts(services: Services, order_id: str) -> None:
     try:
         alerts = alerts_of_order(services.warehouse.engine(), services.settings.retailer, order_id)
     except (ShelfOpsError, SQLAlchemyError) as error:
-        log.warning("alerts_not_told", order_id=order_id, reason=str(getattr(error, "orig", None) or error))
+        log.warning("alerts_not_told", order_id=order_id, reason=reason_of(error))
         return
     services.alerts.tell(*(alert_message(AlertEvent.UPDATED, alert) for alert in alerts))
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from sqlalchemy.exc import SQLAlchemyError
 
 from shelfops_pipeline.errors import ShelfOpsError
+from shelfops_pipeline.store.engine import reason_of
 
 MANIFEST: Final = "backup.json"
 _CHUNK: Final = 1 << 20
@@ -89,8 +90,7 @@ def stopped_in_one_line(what: str, remedy: str) -> Iterator[None]:
     try:
         yield
     except expected as error:
-        said = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
-        raise ShelfOpsError(f"{what} was stopped: {said.splitlines()[0]}; {remedy}") from error
+        raise ShelfOpsError(f"{what} was stopped: {reason_of(error)}; {remedy}") from error
 
 
 class BackupStore:

@@ -18,7 +18,7 @@ from shelfops_pipeline.services.backup_store import store_errors
 from shelfops_pipeline.services.instance import present_dagster_url
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.embedded import running_url
-from shelfops_pipeline.store.engine import open_engine
+from shelfops_pipeline.store.engine import open_engine, reason_of
 from shelfops_pipeline.store.migrate import revision_of, revisions
 
 SKEW_SECONDS: Final = 2.0
@@ -89,7 +89,7 @@ def _schema(engine: Engine) -> Check:
     try:
         found = revision_of(engine)
     except SQLAlchemyError as error:
-        return Check("Tables", False, f"their revision cannot be read: {_reason(error)}", "docs/warehouse.md#roles")
+        return Check("Tables", False, f"their revision cannot be read: {reason_of(error)}", "docs/warehouse.md#roles")
     if found is not None and found > wanted:
         remedy = f"Install the release that made it, or go back: `shelfops migrate --to {wanted}` of that release"
         return Check("Tables", False, f"revision {found}, newer than this release's {wanted}", remedy)
@@ -118,15 +118,11 @@ def _daemon(settings: Settings, url: str) -> Check:
         with _opened(found) as engine, engine.connect() as connection:
             ago = connection.scalar(text(_BEATS))
     except (ShelfOpsError, SQLAlchemyError) as error:
-        told = f"its storage cannot be read: {_reason(error)}"
+        told = f"its storage cannot be read: {reason_of(error)}"
         return Check(name, False, told, "Start the server, or correct SHELFOPS_DAGSTER_DATABASE_URL")
     if ago is None:
         return Check(name, False, "never ran", remedy, required=False)
     return Check(name, float(ago) <= HEARTBEAT_SECONDS, f"last heard of {float(ago):.0f} s ago", remedy, required=False)
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 
 def workers(settings: Settings) -> Check:

@@ -94,6 +94,12 @@ def describe(url: URL) -> str:
     return f"{url.database or '(default database)'} on {host}{f':{url.port}' if url.port else ''}"
 
 
+def reason_of(error: BaseException) -> str:
+    """What a database said, in a line: without the statement that SQLAlchemy tells beside it."""
+    said = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
+    return said.splitlines()[0]
+
+
 def open_engine(
     url: str, *, application: str = "shelfops", check: bool = True, patience: float | None = None
 ) -> Engine:
@@ -120,9 +126,8 @@ def open_engine(
                 connection.execute(text("SELECT 1"))
         except SQLAlchemyError as error:
             engine.dispose()
-            reason = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()[0]
             raise UnreachableError(
-                f"Cannot open the database {describe(parsed)}: {reason}. "
+                f"Cannot open the database {describe(parsed)}: {reason_of(error)}. "
                 "Is it running, and is SHELFOPS_DATABASE_URL right?"
             ) from None
     return engine
