@@ -34,7 +34,7 @@ function draw(body, page) {
     status = select.value;
     load().then(() => document.querySelector("#orders select")?.focus());
   });
-  const none = status === "proposed" ? "Nothing to order now." : `No order was ${status} lately.`;
+  const none = status === "proposed" ? "Nothing to order now. Only what has a known stock is proposed." : `No order was ${status} lately.`;
   show(
     body,
     el("p", { class: "filter" }, el("label", {}, "Show ", select)),
