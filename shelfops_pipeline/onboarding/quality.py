@@ -25,7 +25,7 @@ from shelfops_pipeline.contracts.columns import (
 from shelfops_pipeline.data.feed import feed_gaps
 from shelfops_pipeline.data.source import Reference, Source
 from shelfops_pipeline.errors import DataError
-from shelfops_pipeline.gate.quality import ROWS
+from shelfops_pipeline.gate.quality import ROWS, bad_periods
 from shelfops_pipeline.gate.validation import validate_transactions
 
 _PREVIEW = 5
@@ -58,6 +58,8 @@ class Quality:
     unreadable: Mapping[str, int]
     refused: Mapping[str, int]
     """Rows that the gate puts in quarantine, by reason."""
+    periods: pd.DataFrame
+    """Those with many refused rows, of which `shelfops ingest` asks how large their share is (`bad_periods`)."""
     repeated: int
     """Lines of receipts that another file has as well, cell by cell."""
     returns: int
@@ -100,6 +102,7 @@ def assess(source: Source) -> Quality:
         missing={n: m for n in cells if (m := int(rows[n].isna().sum()) - unreadable[n])},
         unreadable=dict(unreadable),
         refused=result.counts,
+        periods=bad_periods(result, source.grain, limit=0.0),
         repeated=0 if source.rules.unique_key else _repeated(rows, cells),
         returns=int((quantity < 0).sum()),
         zeros=int((quantity == 0).sum()),

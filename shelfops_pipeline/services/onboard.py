@@ -9,6 +9,7 @@ from shelfops_pipeline.contracts.columns import Grain
 from shelfops_pipeline.data.mapping import Mapping, load_mapping
 from shelfops_pipeline.data.sources.mapped import Mapped
 from shelfops_pipeline.errors import DataError, ShelfOpsError
+from shelfops_pipeline.gate.quality import SHARE, describe_bad
 from shelfops_pipeline.onboarding.catalog import read_catalog
 from shelfops_pipeline.onboarding.country import AS_ASKED
 from shelfops_pipeline.onboarding.propose import Proposal, propose
@@ -112,6 +113,8 @@ def run_check(path: Path, data: Path | None, settings: Settings) -> None:
         faults.append(
             f"{quality.refused_share:.1%} of the rows would go to quarantine ({worst}); allowed are {limit:.1%}"
         )
+    elif quality is not None and len(bad := quality.periods[quality.periods[SHARE] > limit]):
+        faults.append(describe_bad(bad, limit))  # all in all it is fine, yet `shelfops ingest` would stop there
     if len(faults) > 1:
         for fault in faults:
             errors.print(f"[red]✗[/] {fault}", highlight=False, soft_wrap=True)

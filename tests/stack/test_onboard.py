@@ -50,6 +50,18 @@ def one_line(err: str) -> str:
     return lines[0]
 
 
+def test_a_check_names_the_day_at_which_an_ingest_would_stop(call: Call, tmp_path: Path) -> None:
+    """An export sorted by its dates gathers those that are wrong at its ends: there they are most of the rows."""
+    (tmp_path / "shop").mkdir()
+    rows = [f"{d:%Y-%m-%d},K{i},{3 + i % 4}" for d in pd.date_range("2024-01-01", periods=60) for i in range(10)]
+    wrong = [f"1899-12-30,K{i},{3 + i % 4}" for i in range(10)] * 2
+    (tmp_path / "shop" / "sales.csv").write_text("\n".join(["date,item,units", *wrong, *rows]) + "\n")
+    assert call("shop")[0] == 0
+    code, _, err = call("--check", "shop.yaml", "--data", "shop")
+    assert code == 1
+    assert "2024-01-01: 20 of 30 transactions are bad (66.7%): impossible_date 20; allowed are 5.0%" in one_line(err)
+
+
 def test_it_shows_what_it_found_and_writes_the_mapping_here(call: Call, tmp_path: Path) -> None:
     write_shop(tmp_path / "dorfladen")
     code, out, err = call("dorfladen", "--country", "AT", "--region", "9")

@@ -29,7 +29,7 @@ WANTED: Final[dict[Kind, str]] = {
     "flag": "a number, yes or no is expected",
 }
 _CURRENCY: Final = r"^\s*([+-]?)\s*[€$£]\s*|\s*(?:[€$£]|EUR|CHF|USD|GBP)\s*$"
-MISSING: Final = ("", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "None", "\\N")
+MISSING: Final = ("", "?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "null", "NULL", "None", "\\N")
 _YES: Final = ("yes", "y", "true", "t", "ja", "j", "wahr", "oui", "o", "vrai", "si", "sí", "sì", "s", "x")
 _NO: Final = ("no", "n", "false", "f", "nein", "falsch", "non", "faux")
 _FLAGS: Final = dict.fromkeys(_YES, 1.0) | dict.fromkeys(_NO, 0.0)

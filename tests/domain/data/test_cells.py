@@ -46,7 +46,7 @@ def test_what_is_no_number_is_marked(text: str) -> None:
     assert bad == [1]
 
 
-@pytest.mark.parametrize("text", ["", "NA", "NULL", "  ", "#N/A", "\\N"])
+@pytest.mark.parametrize("text", ["", "?", "NA", "n/a", "NULL", "  ", "#N/A", "\\N"])
 def test_an_empty_cell_is_missing_and_not_unreadable(text: str) -> None:
     for kind in ("number", "date", "flag"):
         values, bad = read([text], kind)  # type: ignore[arg-type]
