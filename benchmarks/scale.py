@@ -17,6 +17,7 @@ import argparse
 import hashlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -257,6 +258,7 @@ def measure(args: argparse.Namespace, folder: Path) -> tuple[Figures, list[Check
 
 def main() -> None:
     args, where, began = _arguments(), machine(), time.perf_counter()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # workers and servers are stopped then too
     args.data = None if args.data is None else args.data / "m5"
     try:
         with tempfile.TemporaryDirectory(prefix="shelfops-bench-") as folder:
