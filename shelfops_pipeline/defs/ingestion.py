@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from shelfops_pipeline.contracts.columns import NAME
 from shelfops_pipeline.data.source import Reference
 from shelfops_pipeline.defs.gate import Gate
 from shelfops_pipeline.defs.lineage import SAME_ROW, lineage
@@ -29,7 +30,7 @@ def raw_reference(retailer: Retailer) -> dg.MaterializeResult[Reference]:
     """Stores, items, calendar, suppliers and covariates (past and known future), as the source gives them."""
     reference = retailer.source.reference()
     facts = {"stores": len(reference.stores), "items": len(reference.items), "calendar days": len(reference.calendar)}
-    covariates = {str(f["name"].iloc[0]): len(f) for f in reference.covariates if len(f)}
+    covariates = {str(f[NAME].iloc[0]): len(f) for f in reference.covariates if len(f)}
     return dg.MaterializeResult(value=reference, metadata=facts | {"covariate rows": covariates})
 
 

@@ -7,6 +7,7 @@ import dagster as dg
 from shelfops_pipeline.contracts.bundle import BACKTEST_METRICS, FEATURE_IMPORTANCE, LSTM_IMPORTANCE, MODEL_CARD
 from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.contracts.decision import GateDecision
+from shelfops_pipeline.contracts.trigger import TRIGGER, Trigger
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.defs.partitions import ML_QUEUE
 from shelfops_pipeline.defs.resources import Retailer
@@ -81,7 +82,7 @@ def champion(
     context: dg.AssetExecutionContext, retailer: Retailer, panel: Panel, backtest: Backtest, model_candidates: Versions
 ) -> dg.MaterializeResult[dict[str, Any]]:
     """The gate: a candidate is promoted only if it is better than the champion (or the baselines) on the same folds."""
-    by = f"gate ({context.run.tags.get('trigger', 'manual')})"
+    by = f"gate ({context.run.tags.get(TRIGGER, Trigger.MANUAL)})"
     decisions = {t: run_gate(retailer.registry, panel, backtest, Tier(t), v, by) for t, v in model_candidates.items()}
     value = {tier: decision.model_dump(mode="json") for tier, decision in decisions.items()}
     pointer = retailer.registry.champion()

@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from shelfops_pipeline.contracts.columns import CATEGORY
 from shelfops_pipeline.data.panel import Panel
-from shelfops_pipeline.data.source import CATEGORY
 from shelfops_pipeline.evaluation.backtest import ScoredFold
 from shelfops_pipeline.inference.calibration import CLASSES
 

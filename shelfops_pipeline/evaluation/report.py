@@ -17,7 +17,6 @@ from shelfops_pipeline.evaluation.served import served_fold
 
 Floats = NDArray[np.float32]
 
-ALL_FOLDS = ALL
 MOST_ROWS = 3_000_000
 """Of backtest forecasts in memory as a frame."""
 
@@ -39,7 +38,7 @@ def per_fold(scores: pd.DataFrame) -> pd.DataFrame:
 
 def headline(table: pd.DataFrame, tier: Tier, model: str = ENSEMBLE) -> dict[str, float | None]:
     """Metrics over all folds of one model, of a `metrics_table`; None where undefined."""
-    chosen = table[(table[TIER] == tier.value) & (table[c.MODEL] == model) & (table[c.ORIGIN] == ALL_FOLDS)]
+    chosen = table[(table[TIER] == tier.value) & (table[c.MODEL] == model) & (table[c.ORIGIN] == ALL)]
     values = zip(chosen[METRIC], chosen[c.VALUE], strict=True)
     return {name: None if np.isnan(v) else float(v) for name, v in values}
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from shelfops_pipeline.contracts.bundle import MEMBERS
 from shelfops_pipeline.contracts.columns import (
     BY,
     COUNT,
@@ -31,7 +32,6 @@ from shelfops_pipeline.models.calibrate import horizon_blocks
 Doubles = NDArray[np.float64]
 
 ENSEMBLE: Final = "ensemble"
-MEMBERS: Final = ("xgboost", "lstm")
 SERVED: Final = "served"
 """In place of a tier: each series as the tier that its history allows forecasts it."""
 _HIT_RATES: Final = tuple(f"{side}_{q}" for q in QUANTILE_COLUMNS for side in ("below", "at_or_below"))

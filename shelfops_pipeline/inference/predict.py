@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfops_pipeline.contracts.bundle import CALIBRATION, MANIFEST, Manifest, Transform
+from shelfops_pipeline.contracts.bundle import CALIBRATION, MANIFEST, MEMBERS, Manifest, Transform
 from shelfops_pipeline.contracts.columns import Metric
 from shelfops_pipeline.contracts.spec import TierSpec
 from shelfops_pipeline.inference import calibration as cal
@@ -34,7 +34,7 @@ class Members:
     holiday_kinds: tuple[str, ...]
     backend: Backend
 
-    def predict(self, state: SeriesState, names: Sequence[str] = ("xgboost", "lstm")) -> dict[str, Floats]:
+    def predict(self, state: SeriesState, names: Sequence[str] = MEMBERS) -> dict[str, Floats]:
         """Expected demand by member, [S, H] each, in units; 0 on closed periods. Only `names` need be fitted."""
         parts = [self._block(state.take(slice(i, i + _BLOCK)), names) for i in range(0, state.n_series, _BLOCK)]
         return {name: np.concatenate([p[name] for p in parts]) for name in names}

@@ -18,9 +18,8 @@ from shelfops_pipeline.charts.numbers import (
 from shelfops_pipeline.charts.score_tables import wide
 from shelfops_pipeline.charts.theme import BASELINES, model_label, sort_models
 from shelfops_pipeline.contracts.columns import BY, COUNT, GROUP, METRIC, MODEL, TIER, Grain
-from shelfops_pipeline.evaluation.groups import BY_BLOCK
+from shelfops_pipeline.evaluation.groups import ALL, BY_BLOCK
 
-ALL: Final = "all"
 _BY_GROUP: Final = (WAPE, MAE, "bias", "coverage_90")
 
 

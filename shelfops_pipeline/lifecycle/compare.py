@@ -8,7 +8,7 @@ import pandas as pd
 
 from shelfops_pipeline.contracts.bundle import BACKTEST_METRICS
 from shelfops_pipeline.contracts.columns import COUNT, METRIC, MODEL, ORIGIN, VALUE
-from shelfops_pipeline.evaluation.report import ALL_FOLDS
+from shelfops_pipeline.evaluation.groups import ALL
 from shelfops_pipeline.evaluation.scores import ENSEMBLE
 from shelfops_pipeline.lifecycle.parameters import parameters
 from shelfops_pipeline.models.bundle import read_manifest, sha256
@@ -48,12 +48,12 @@ def _scores(first: Path, second: Path) -> tuple[tuple[str, ...], list[tuple[str,
     if missing:
         return (), [], f"{' and '.join(missing)}: no {BACKTEST_METRICS}, the run was cut short before it was written"
     a, b = (_own(pd.read_parquet(folder / BACKTEST_METRICS)) for folder in (first, second))
-    origins = [set(frame[ORIGIN]) - {ALL_FOLDS} for frame in (a, b)]
+    origins = [set(frame[ORIGIN]) - {ALL} for frame in (a, b)]
     folds = tuple(sorted(origins[0] & origins[1]))
     if not folds:
         told = "; ".join(f"{f.name}: {', '.join(sorted(o))}" for f, o in zip((first, second), origins, strict=True))
         return (), [], f"no fold in common, so their scores say nothing about each other ({told})"
-    keep = {*folds, ALL_FOLDS} if origins[0] == origins[1] else set(folds)
+    keep = {*folds, ALL} if origins[0] == origins[1] else set(folds)
     both = a[a[ORIGIN].isin(keep)].merge(b, on=_KEYS, suffixes=(_FIRST, _SECOND))
     rows = both[[*_KEYS, VALUE + _FIRST, VALUE + _SECOND]].itertuples(index=False, name=None)
     uneven = both[COUNT + _FIRST] != both[COUNT + _SECOND]

@@ -1,6 +1,6 @@
 """A recipe: everything that decides how a tier is trained. Two fits of one recipe on one panel are identical."""
 
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,8 +11,9 @@ from shelfops_pipeline.contracts.spec import TierSpec, tier_spec
 from shelfops_pipeline.data.panel import Panel, State
 from shelfops_pipeline.errors import NotEnoughHistoryError
 
+LEAST_PERIODS: Final = 14
+"""Fewest observed periods to train on."""
 _COUNT_ZERO_SHARE = 0.2  # above it, whole-unit demand is modelled as counts rather than on a log scale
-_LEAST_PERIODS = 14
 # Of 250 and of 320 rounds. Windows of a short history overlap: m5 (152 days) is fitted best by little more than half of
 # what rossmann (900 days) takes (WRMSSE on two folds 0.495 and 0.535 against 0.514 and 0.586).
 _RATE_SMALL, _RATE, _RATE_SHORT = 0.06, 0.07, 0.04
@@ -126,9 +127,9 @@ def choose_transform(panel: Panel) -> tuple[Transform, bool]:
 
 def default_recipe(panel: Panel, tier: Tier, horizon: int, seed: int, effort: float = 1.0) -> Recipe:
     """Sensible sizes for this much data. Raises NotEnoughHistoryError below two weeks of periods."""
-    if panel.n_observed < _LEAST_PERIODS:
+    if panel.n_observed < LEAST_PERIODS:
         raise NotEnoughHistoryError(
-            f"{panel.dataset}: {panel.n_observed} observed periods; at least {_LEAST_PERIODS} are needed to train"
+            f"{panel.dataset}: {panel.n_observed} observed periods; at least {LEAST_PERIODS} are needed to train"
         )
     transform, integer = choose_transform(panel)
     spec = tier_spec(

@@ -8,7 +8,7 @@ import pandas as pd
 from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.contracts.bundle import BACKTEST_METRICS, Manifest
 from shelfops_pipeline.contracts.decision import GateDecision
-from shelfops_pipeline.evaluation.report import ALL_FOLDS
+from shelfops_pipeline.evaluation.groups import ALL
 from shelfops_pipeline.evaluation.scores import ENSEMBLE
 from shelfops_pipeline.models.bundle import read_manifest
 from shelfops_pipeline.models.recipe import Recipe
@@ -78,18 +78,18 @@ def _params(manifest: Manifest, settings: Settings, table: pd.DataFrame) -> dict
 
 def _origins(table: pd.DataFrame) -> list[str]:
     """The folds' origins, the earliest first."""
-    return sorted(o for o in table[c.ORIGIN].unique() if o != ALL_FOLDS)
+    return sorted(o for o in table[c.ORIGIN].unique() if o != ALL)
 
 
 def _per_fold(table: pd.DataFrame) -> dict[str, list[float | None]]:
     """The ensemble's metrics on each fold, the earliest first; None where undefined."""
-    own = table[(table[c.MODEL] == ENSEMBLE) & (table[c.ORIGIN] != ALL_FOLDS)]
+    own = table[(table[c.MODEL] == ENSEMBLE) & (table[c.ORIGIN] != ALL)]
     wide = own.pivot(index=c.ORIGIN, columns=c.METRIC, values=c.VALUE).loc[_origins(table)]
     return {str(name): [None if pd.isna(v) else float(v) for v in wide[name]] for name in wide.columns}
 
 
 def _others(table: pd.DataFrame) -> dict[str, float | None]:
     """Over all folds, `model/metric` of each member and baseline; None where undefined."""
-    rest = table[(table[c.MODEL] != ENSEMBLE) & (table[c.ORIGIN] == ALL_FOLDS) & table[c.METRIC].isin(_OTHERS)]
+    rest = table[(table[c.MODEL] != ENSEMBLE) & (table[c.ORIGIN] == ALL) & table[c.METRIC].isin(_OTHERS)]
     names = rest[c.MODEL].astype(str) + "/" + rest[c.METRIC].astype(str)
     return {name: None if pd.isna(v) else float(v) for name, v in zip(names, rest[c.VALUE], strict=True)}

@@ -10,7 +10,7 @@ from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.data.served import as_served
 from shelfops_pipeline.errors import NotEnoughHistoryError
 from shelfops_pipeline.lifecycle.training import TrainingPlan
-from shelfops_pipeline.models.recipe import Recipe, default_recipe
+from shelfops_pipeline.models.recipe import LEAST_PERIODS, Recipe, default_recipe
 from shelfops_pipeline.tuning.space import MEMBERS, default_fields, with_fields
 
 FOLDS: Final = 3
@@ -18,7 +18,6 @@ ROW_SHARE: Final = 0.2
 """Of the training rows and windows of a served model. Rounds, learning rate and epochs are those of the served model:
 what is right for fewer rounds is not right for more."""
 _LEAST_SEASONS: Final = 2
-_LEAST_PERIODS: Final = 14  # as `default_recipe` asks
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def tuning_origins(dataset: str, n_seen: int, spec: TierSpec, scored_folds: int)
 
     Before the first origin lies what the tier needs to be served. Raises NotEnoughHistoryError below two folds.
     """
-    least = max(_LEAST_SEASONS * spec.season, _LEAST_PERIODS, spec.min_history)
+    least = max(_LEAST_SEASONS * spec.season, LEAST_PERIODS, spec.min_history)
     half = -(-spec.horizon // 2)
     first, last = least - 1, n_seen - 1 - spec.horizon
     needed = least + spec.horizon + half
