@@ -18,6 +18,7 @@ from shelfops_pipeline.defs.partitions import ML_QUEUE, PANEL_POOL
 from shelfops_pipeline.defs.resources import Retailer
 from shelfops_pipeline.defs.serving import keep_issued
 from shelfops_pipeline.defs.training import OWNERS
+from shelfops_pipeline.defs.turns import UNDER_WAY
 from shelfops_pipeline.errors import DataError
 from shelfops_pipeline.lifecycle.run_page import write_run_pages
 from shelfops_pipeline.models.bundle import read_manifest
@@ -32,13 +33,6 @@ from shelfops_pipeline.monitoring.shadow import find_challengers, shadow_table
 REPORT: Final = dg.AssetKey("drift_report")
 COOL_DOWN: Final = timedelta(days=7)
 """After a training for drift: what it learned from has to be sold first, before another one can learn more."""
-_UNDER_WAY: Final = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 @dg.asset(
@@ -162,7 +156,7 @@ def drift(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
 
 def _why_not_now(instance: dg.DagsterInstance, reported_at: float) -> str:
     """Why no training is asked for at this moment; empty when one is."""
-    if instance.get_runs(dg.RunsFilter(job_name=train.name, statuses=_UNDER_WAY), limit=1):
+    if instance.get_runs(dg.RunsFilter(job_name=train.name, statuses=list(UNDER_WAY)), limit=1):
         return "a training is under way"
     done = [dg.DagsterRunStatus.SUCCESS]
     for_drift = dg.RunsFilter(job_name=train.name, tags=Trigger.DRIFT.tags, statuses=done)

@@ -11,17 +11,12 @@ from shelfops_pipeline.defs.lifecycle import Versions
 from shelfops_pipeline.defs.resources import Retailer
 from shelfops_pipeline.defs.shards import SECONDS
 from shelfops_pipeline.defs.training import OWNERS
+from shelfops_pipeline.defs.turns import UNDER_WAY
 from shelfops_pipeline.tracking.probe import why_away
 from shelfops_pipeline.tracking.track import is_behind, replay_runs, track_runs
 from shelfops_pipeline.tracking.training_run import BACKTEST, training_run
 
 _PARTS: Final = ("features", "xgboost", "lstm")
-_UNDER_WAY: Final = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
 
 
 @dg.asset(
@@ -90,7 +85,7 @@ def replay_tracking(context: dg.SensorEvaluationContext, retailer: Retailer) -> 
     settings = retailer.settings
     if not is_behind(settings):
         return dg.SkipReason("MLflow has every run")
-    under_way = dg.RunsFilter(job_name=sync_tracking.name, statuses=_UNDER_WAY)
+    under_way = dg.RunsFilter(job_name=sync_tracking.name, statuses=list(UNDER_WAY))
     if context.instance.get_runs_count(under_way):
         return dg.SkipReason("a sync is under way")
     if why := why_away(settings):

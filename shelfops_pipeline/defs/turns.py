@@ -10,6 +10,9 @@ import dagster as dg
 
 AT_WORK: Final = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 
+UNDER_WAY: Final = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, *AT_WORK)
+"""Asked for, and not ended."""
+
 
 def run_in_progress(instance: dg.DagsterInstance, pool: str) -> dg.DagsterRun | None:
     """A run that is at work on something of this pool; None when there is none."""
