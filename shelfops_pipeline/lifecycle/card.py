@@ -10,9 +10,9 @@ import pandas as pd
 from shelfops_pipeline.charts.numbers import METRIC_LABELS, UNDEFINED, defined, number
 from shelfops_pipeline.charts.theme import BASELINES, model_label, sort_models
 from shelfops_pipeline.contracts.bundle import Manifest
-from shelfops_pipeline.contracts.columns import SCORE_COLUMNS, TIER, Grain, Tier
+from shelfops_pipeline.contracts.columns import MODEL, ORIGIN, SCORE_COLUMNS, TIER, Grain, Tier
 from shelfops_pipeline.contracts.decision import GateDecision
-from shelfops_pipeline.evaluation.groups import BY_BLOCK, BY_CATEGORY, BY_CLASS, BY_STORE, PAIR
+from shelfops_pipeline.evaluation.groups import ALL, BY_BLOCK, BY_CATEGORY, BY_CLASS, BY_STORE, PAIR
 from shelfops_pipeline.lifecycle.card_decision import decision_section, objection
 from shelfops_pipeline.lifecycle.card_tables import by_fold, by_group, by_model, cell, overall, table
 from shelfops_pipeline.lifecycle.parameters import flat
@@ -39,14 +39,12 @@ def render_card(
 ) -> str:
     """The card as Markdown.
 
-    `metrics` has columns tier, model, origin (a date, or "all"), metric, value, n, and where known `why` (the reason
-    of an undefined value); `importance` the rows of feature_importance.json; `notes` are added to the caveats;
+    `metrics` is a `metrics_table`; `importance` the rows of feature_importance.json; `notes` are added to the caveats;
     `scores` (SCORE_COLUMNS) give the errors by group, which are undefined without it; `network` the inputs of
     lstm_importance.json.
     """
-    template = Template(shipped_file(TEMPLATE).read_text(encoding="utf-8"))
-    own = metrics[metrics["tier"].astype(str) == str(manifest.tier)]
-    return template.substitute(
+    own = metrics[metrics[TIER].astype(str) == str(manifest.tier)]
+    return Template(shipped_file(TEMPLATE).read_text(encoding="utf-8")).substitute(
         version=manifest.version,
         summary=_summary(manifest, own),
         details=_details(manifest),
@@ -111,7 +109,7 @@ def _training_data(manifest: Manifest) -> str:
 
 
 def _evaluation_data(manifest: Manifest, own: pd.DataFrame) -> str:
-    folds = sorted(own.loc[own["origin"].astype(str) != "all", "origin"].astype(str).unique())
+    folds = sorted(own.loc[own[ORIGIN].astype(str) != ALL, ORIGIN].astype(str).unique())
     if not folds:
         return f"{UNDEFINED} (the run had no backtest)"
     return (
@@ -137,7 +135,7 @@ def _network(network: Sequence[Mapping[str, Any]], top: int = 10) -> str:
 
 
 def _main(own: pd.DataFrame) -> str:
-    models = sort_models(own["model"].unique())
+    models = sort_models(own[MODEL].unique())
     return models[0] if models else ""
 
 

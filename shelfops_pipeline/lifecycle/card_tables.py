@@ -17,7 +17,7 @@ from shelfops_pipeline.charts.numbers import (
 )
 from shelfops_pipeline.charts.score_tables import wide
 from shelfops_pipeline.charts.theme import BASELINES, model_label, sort_models
-from shelfops_pipeline.contracts.columns import BY, COUNT, GROUP, METRIC, MODEL, TIER, Grain
+from shelfops_pipeline.contracts.columns import BY, COUNT, GROUP, METRIC, MODEL, ORIGIN, TIER, VALUE, WHY, Grain
 from shelfops_pipeline.evaluation.groups import ALL, BY_BLOCK
 
 _BY_GROUP: Final = (WAPE, MAE, "bias", "coverage_90")
@@ -31,34 +31,34 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def overall(metrics: pd.DataFrame, metric: str) -> dict[str, float]:
     """Model → value over all folds, for one tier's rows."""
-    rows = metrics[(metrics["origin"].astype(str) == ALL) & (metrics["metric"] == metric)]
-    return {str(m): float(v) for m, v in zip(rows["model"], rows["value"], strict=True)}
+    rows = metrics[(metrics[ORIGIN].astype(str) == ALL) & (metrics[METRIC] == metric)]
+    return {str(m): float(v) for m, v in zip(rows[MODEL], rows[VALUE], strict=True)}
 
 
 def cell(metrics: pd.DataFrame, tier: str, model: str, metric: str, origin: str = ALL) -> str:
     """One value with its unit, or `undefined (reason)`."""
     rows = metrics[
-        (metrics["tier"].astype(str) == tier)
-        & (metrics["model"] == model)
-        & (metrics["metric"] == metric)
-        & (metrics["origin"].astype(str) == origin)
+        (metrics[TIER].astype(str) == tier)
+        & (metrics[MODEL] == model)
+        & (metrics[METRIC] == metric)
+        & (metrics[ORIGIN].astype(str) == origin)
     ]
     if rows.empty:
         return f"{UNDEFINED} (not computed)"
-    value = float(rows["value"].iloc[0])
+    value = float(rows[VALUE].iloc[0])
     if defined(value):
         return metric_value(metric, value)
-    why = str(rows["why"].iloc[0]) if "why" in rows and pd.notna(rows["why"].iloc[0]) else ""
+    why = str(rows[WHY].iloc[0]) if WHY in rows and pd.notna(rows[WHY].iloc[0]) else ""
     return f"{UNDEFINED} ({why or WHY_UNDEFINED.get(metric, 'no scored rows')})"
 
 
 def by_model(metrics: pd.DataFrame, grain: Grain) -> str:
     """Every metric of every model and baseline in each tier, over all folds."""
-    tiers = sorted(metrics["tier"].astype(str).unique(), reverse=True)
+    tiers = sorted(metrics[TIER].astype(str).unique(), reverse=True)
     rows = [
         [f"{tier} · {model_label(model, grain)}", *(cell(metrics, tier, model, m) for m in METRIC_ORDER)]
         for tier in tiers
-        for model in sort_models(metrics.loc[metrics["tier"].astype(str) == tier, "model"].unique())
+        for model in sort_models(metrics.loc[metrics[TIER].astype(str) == tier, MODEL].unique())
     ]
     if not rows:
         return f"{UNDEFINED} (the run had no backtest)"
@@ -67,11 +67,11 @@ def by_model(metrics: pd.DataFrame, grain: Grain) -> str:
 
 def by_fold(own: pd.DataFrame) -> str:
     """The main model's metrics in each fold; `own` are one tier's rows."""
-    folds = sorted(o for o in own["origin"].astype(str).unique() if o != ALL)
-    models = sort_models(own["model"].unique())
+    folds = sorted(o for o in own[ORIGIN].astype(str).unique() if o != ALL)
+    models = sort_models(own[MODEL].unique())
     if not folds or not models:
         return f"{UNDEFINED} (the run had no backtest)"
-    tier = str(own["tier"].iloc[0])
+    tier = str(own[TIER].iloc[0])
     rows = [[fold, *(cell(own, tier, models[0], m, fold) for m in METRIC_ORDER)] for fold in folds]
     return table([f"{model_label(models[0])}, origin", *(METRIC_LABELS[m] for m in METRIC_ORDER)], rows)
 
