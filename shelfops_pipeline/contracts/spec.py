@@ -1,5 +1,6 @@
 """The shape of a tier's inputs: which windows, how far back, how far ahead."""
 
+from dataclasses import dataclass
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -52,13 +53,72 @@ class TierSpec(BaseModel):
         return tuple(name for name in self.static if name not in (STORE_ID, ITEM_ID, CATEGORY))
 
 
-_DAILY: Final = {"short": 7, "month": 28, "lead_in": 28, "season": 7, "year": 364}
-_WEEKLY: Final = {"short": 2, "month": 4, "lead_in": 8, "season": 1, "year": 52}
+@dataclass(frozen=True)
+class _Windows:
+    """What a tier looks at where the history is long enough."""
+
+    level: tuple[int, ...]
+    seasonal: tuple[int, ...]
+    seasonal_promo: tuple[int, ...]
+    promo: tuple[int, ...]
+    base: int
+    promo_base: int
+    """The base where it is conditional on the promotion flag, which takes twice as many periods; 0: it never is."""
+    encoder: int
+    min_history: int
+
+
+_LENGTHS: Final = {
+    Grain.DAY: {"short": 7, "month": 28, "lead_in": 28, "season": 7, "year": 364},
+    Grain.WEEK: {"short": 2, "month": 4, "lead_in": 8, "season": 1, "year": 52},
+}
+_WINDOWS: Final = {
+    (Tier.COLD_START, Grain.DAY): _Windows(
+        level=(7, 14, 28),
+        seasonal=(14, 28),
+        seasonal_promo=(28,),
+        promo=(28,),
+        base=28,
+        promo_base=0,
+        encoder=28,
+        min_history=0,
+    ),
+    (Tier.COLD_START, Grain.WEEK): _Windows(
+        level=(2, 4, 8),
+        seasonal=(4, 8),
+        seasonal_promo=(8,),
+        promo=(8,),
+        base=8,
+        promo_base=0,
+        encoder=8,
+        min_history=0,
+    ),
+    (Tier.PRODUCTION, Grain.DAY): _Windows(
+        level=(7, 14, 28, 56, 91, 182, 364),
+        seasonal=(14, 28, 56, 182),
+        seasonal_promo=(84, 364),
+        promo=(28, 91),
+        base=28,
+        promo_base=84,
+        encoder=56,
+        min_history=84,
+    ),
+    (Tier.PRODUCTION, Grain.WEEK): _Windows(
+        level=(2, 4, 8, 13, 26, 52),
+        seasonal=(4, 8, 26),
+        seasonal_promo=(13, 52),
+        promo=(8, 26),
+        base=8,
+        promo_base=13,
+        encoder=26,
+        min_history=26,
+    ),
+}
 
 
 def short_window(grain: Grain) -> int:
     """The short window: one week, or two weekly periods."""
-    return (_DAILY if grain is Grain.DAY else _WEEKLY)["short"]
+    return _LENGTHS[grain]["short"]
 
 
 def tier_spec(
@@ -71,44 +131,36 @@ def tier_spec(
     static: tuple[str, ...] = (),
 ) -> TierSpec:
     """The windows that `history` observed periods can fill; longer ones would only repeat the longest that fits."""
-    daily = grain is Grain.DAY
-    production = tier is Tier.PRODUCTION
-    levels: tuple[int, ...] = (7, 14, 28) if daily else (2, 4, 8)
-    if production:
-        levels += (56, 91, 182, 364) if daily else (13, 26, 52)
-    seasonal: tuple[int, ...] = (14, 28) if daily else (4, 8)
-    if production:
-        seasonal += (56, 182) if daily else (26,)
-    seasonal_promo: tuple[int, ...] = ((84, 364) if daily else (13, 52)) if production else ((28,) if daily else (8,))
-    promo = ((28, 91) if daily else (8, 26)) if production else ((28,) if daily else (8,))
-    has_promo = ON_PROMOTION in channels
-    full_year = history >= (364 + 28 if daily else 52 + 4)
-    long_base = production and has_promo and history >= (2 * 84 if daily else 26)
+    lengths, windows = _LENGTHS[grain], _WINDOWS[tier, grain]
+    has_promo, production = ON_PROMOTION in channels, tier is Tier.PRODUCTION
+    full_year = history >= lengths["year"] + lengths["month"]
 
-    month = _DAILY["month"] if daily else _WEEKLY["month"]
-
-    def fits(windows: tuple[int, ...]) -> tuple[int, ...]:
+    def fits(wanted: tuple[int, ...]) -> tuple[int, ...]:
         """Windows that history fills, and always the reference window and shorter ones: others are measured by it."""
-        return tuple(w for i, w in enumerate(windows) if i == 0 or w <= max(history, month))
+        return tuple(w for i, w in enumerate(wanted) if i == 0 or w <= max(history, lengths["month"]))
 
-    base = (84 if daily else 13) if long_base else (28 if daily else 8)
-    seasonal_promo = fits(seasonal_promo) if has_promo else ()
+    base, seasonal = windows.base, fits(windows.seasonal)
+    base_on_promo = has_promo and 0 < 2 * windows.promo_base <= history
+    if base_on_promo:
+        base = windows.promo_base
+    elif base not in seasonal:
+        seasonal += (base,)
     return TierSpec(
         tier=tier,
         grain=grain,
         horizon=horizon,
-        level_windows=fits(levels),
-        seasonal_windows=fits(seasonal) if long_base or base in fits(seasonal) else (*fits(seasonal), base),
-        seasonal_promo_windows=seasonal_promo,
-        promo_windows=fits(promo) if has_promo else (),
+        level_windows=fits(windows.level),
+        seasonal_windows=seasonal,
+        seasonal_promo_windows=fits(windows.seasonal_promo) if has_promo else (),
+        promo_windows=fits(windows.promo) if has_promo else (),
         base_window=base,
-        base_on_promo=long_base,
-        encoder_length=min((56 if production else 28) if daily else (26 if production else 8), max(history // 2, 1)),
-        min_history=((84 if daily else 26) if production else 0),
+        base_on_promo=base_on_promo,
+        encoder_length=min(windows.encoder, max(history // 2, 1)),
+        min_history=windows.min_history,
         full_year=full_year,
         last_year=production and full_year,
         channels=channels,
         past_channels=past_channels if production else (),
         static=static,
-        **(_DAILY if daily else _WEEKLY),
+        **lengths,
     )
