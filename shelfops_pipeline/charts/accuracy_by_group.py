@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from shelfops_pipeline.charts.layout import empty_figure, heading, panel_title
-from shelfops_pipeline.charts.numbers import UNDEFINED, percent
+from shelfops_pipeline.charts.numbers import percent
 from shelfops_pipeline.charts.score_tables import beside_best_baseline, class_words, main_tier, subtitle
 from shelfops_pipeline.charts.theme import (
     LINE,
@@ -64,18 +64,21 @@ def accuracy_by_group(scores: pd.DataFrame, grain: Grain = Grain.DAY) -> Any:
     return fig
 
 
+def _labels(table: pd.DataFrame, column: str, grain: Grain) -> list[str]:
+    """The scores as text; that of a baseline says which one it is."""
+    scores = [percent(v) for v in table[column]]
+    if column != "theirs":
+        return scores
+    named = zip(scores, table["who"], strict=True)
+    return [score if pd.isna(who) else f"{score}  {model_label(str(who), grain).lower()}" for score, who in named]
+
+
 def _bars(fig: Any, table: pd.DataFrame, grain: Grain, row: int) -> None:
     places = list(range(len(table)))
-    who = [UNDEFINED if pd.isna(w) else model_label(str(w), grain) for w in table["who"]]
     for name, column, color, ink in (
         ("Ensemble", "ours", PRIMARY, TEXT),
         ("Best baseline of the group", "theirs", _BASELINE_COLOR, MUTED),
     ):
-        labels = [percent(v) for v in table[column]]
-        if column == "theirs":
-            labels = [
-                f"{label}  {w.lower()}" if w != UNDEFINED else label for label, w in zip(labels, who, strict=True)
-            ]
         fig.add_bar(
             orientation="h",
             y=places,
@@ -85,7 +88,7 @@ def _bars(fig: Any, table: pd.DataFrame, grain: Grain, row: int) -> None:
             legendgroup=column,
             showlegend=row == 1,
             marker={"color": color, "line": {"width": 0}},
-            text=labels,
+            text=_labels(table, column, grain),
             textposition="outside",
             textfont={"size": 11, "color": ink},
             cliponaxis=False,

@@ -34,24 +34,7 @@ def feature_importance(importance: Sequence[Mapping[str, Any]], top: int = TOP) 
     import plotly.graph_objects as go
 
     fig = go.Figure([_bars(rows, key, first=i == 0) for i, (key, rows) in enumerate(views.items())])
-    buttons = [
-        {
-            "label": _MEASURES[key][0],
-            "method": "update",
-            "args": [{"visible": [k == key for k in views]}, _axes(rows, key, len(importance))],
-        }
-        for key, rows in views.items()
-    ]
     key, rows = next(iter(views.items()))
-    menu = {
-        "type": "buttons",
-        "direction": "right",
-        "x": 1,
-        "xanchor": "right",
-        "y": 1,
-        "yanchor": "bottom",
-        "showactive": True,
-    }
     fig.update_layout(
         template=use_theme(),
         title=heading(TITLE, _subtitle(len(rows), len(importance))),
@@ -59,12 +42,35 @@ def feature_importance(importance: Sequence[Mapping[str, Any]], top: int = TOP) 
         bargap=0.42,
         showlegend=False,
         margin={"t": 120},
-        updatemenus=[{**menu, "buttons": buttons, "pad": {"b": 12}, "bgcolor": BACKGROUND, "bordercolor": LINE}]
-        if len(views) > 1
-        else [],
+        updatemenus=[_switch(views, len(importance))] if len(views) > 1 else [],
     )
     fig.update_layout(_axes(rows, key, len(importance)))
     return fig
+
+
+def _switch(views: Mapping[str, list[Mapping[str, Any]]], total: int) -> dict[str, Any]:
+    """A button for each view, which hides the others."""
+    buttons = [
+        {
+            "label": _MEASURES[key][0],
+            "method": "update",
+            "args": [{"visible": [k == key for k in views]}, _axes(rows, key, total)],
+        }
+        for key, rows in views.items()
+    ]
+    return {
+        "type": "buttons",
+        "direction": "right",
+        "x": 1,
+        "xanchor": "right",
+        "y": 1,
+        "yanchor": "bottom",
+        "showactive": True,
+        "buttons": buttons,
+        "pad": {"b": 12},
+        "bgcolor": BACKGROUND,
+        "bordercolor": LINE,
+    }
 
 
 def _ranked(importance: Sequence[Mapping[str, Any]], key: str, top: int) -> list[Mapping[str, Any]]:

@@ -83,40 +83,33 @@ def use_theme() -> str:
     import plotly.io as pio
 
     if TEMPLATE not in pio.templates:
-        axis = {
-            "gridcolor": GRID,
-            "linecolor": LINE,
-            "zerolinecolor": LINE,
-            "zerolinewidth": 1,
-            "automargin": True,
-            "title": {"font": {"size": 12, "color": MUTED}, "standoff": 12},
-            "tickfont": {"size": 12, "color": MUTED},
-        }
-        ours = go.layout.Template(
-            layout={
-                "font": {"family": FONT_STACK, "size": 13, "color": TEXT},
-                "title": {
-                    "font": {"size": 20, "weight": 600},
-                    "x": 0.02,
-                    "xref": "container",
-                    "xanchor": "left",
-                    "y": 1,
-                }
-                | {"yref": "container", "yanchor": "top", "pad": {"t": 22}},
-                "paper_bgcolor": BACKGROUND,
-                "plot_bgcolor": BACKGROUND,
-                "colorway": [PRIMARY, *list(MODEL_COLORS.values())[1:]],
-                "xaxis": axis,
-                "yaxis": axis,
-                "hoverlabel": {
-                    "bgcolor": BACKGROUND,
-                    "bordercolor": LINE,
-                    "font": {"family": FONT_STACK, "color": TEXT},
-                },
-                "legend": {"font": {"size": 12}, "bgcolor": "rgba(255,255,255,0)"},
-                "margin": {"l": 72, "r": 32, "t": 104, "b": 64},
-            }
-        )
         base = pio.templates[BASE_TEMPLATE].to_plotly_json()
+        ours = go.layout.Template(layout=_layout())
         pio.templates[TEMPLATE] = go.layout.Template(base).update(ours.to_plotly_json())
     return TEMPLATE
+
+
+def _layout() -> dict[str, Any]:
+    axis = {
+        "gridcolor": GRID,
+        "linecolor": LINE,
+        "zerolinecolor": LINE,
+        "zerolinewidth": 1,
+        "automargin": True,
+        "title": {"font": {"size": 12, "color": MUTED}, "standoff": 12},
+        "tickfont": {"size": 12, "color": MUTED},
+    }
+    title = {"font": {"size": 20, "weight": 600}, "x": 0.02, "xref": "container", "xanchor": "left"}
+    title |= {"y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 22}}
+    return {
+        "font": {"family": FONT_STACK, "size": 13, "color": TEXT},
+        "title": title,
+        "paper_bgcolor": BACKGROUND,
+        "plot_bgcolor": BACKGROUND,
+        "colorway": [PRIMARY, *list(MODEL_COLORS.values())[1:]],
+        "xaxis": axis,
+        "yaxis": axis,
+        "hoverlabel": {"bgcolor": BACKGROUND, "bordercolor": LINE, "font": {"family": FONT_STACK, "color": TEXT}},
+        "legend": {"font": {"size": 12}, "bgcolor": "rgba(255,255,255,0)"},
+        "margin": {"l": 72, "r": 32, "t": 104, "b": 64},
+    }

@@ -30,26 +30,30 @@ def tier_comparison(metrics: pd.DataFrame, grain: Grain = Grain.DAY) -> Any:
         return empty_figure(TITLE, "No metric was computed: the run had no backtest.")
     from plotly.subplots import make_subplots
 
-    body = _ROW * len(models)
-    height = (body + _HEAD) * len(tiers) + 130
-    drawn = height - 200
-    gap = _HEAD / drawn if len(tiers) > 1 else 0.0
+    labels = {model: model_label(model, grain) for model in models}
+    height = (_ROW * len(models) + _HEAD) * len(tiers) + 130
+    gap = _HEAD / (height - 200) if len(tiers) > 1 else 0.0
     fig = make_subplots(
         rows=len(tiers), cols=len(PANELS), shared_yaxes=True, horizontal_spacing=0.05, vertical_spacing=gap
     )
     for row, tier in enumerate(tiers, start=1):
         for col, metric in enumerate(PANELS, start=1):
             values = known[(known["tier"].astype(str) == tier) & (known["metric"] == metric)]
-            _panel(fig, values, metric, {m: model_label(m, grain) for m in models}, row, col)
+            _panel(fig, values, metric, labels, row, col)
             axis = fig.get_subplot(row, col)
             note = _tier_note(values) if col == 1 else ""
             title = f"MAE, units per {grain}" if metric == "mae" else METRIC_LABELS[metric]
             text = f"{_tier_name(tier)} tier · {title}" if col == 1 else title
             panel_title(fig, text, axis.xaxis.domain[0], axis.yaxis.domain[1], note)
+    _arrange(fig, list(labels.values()), height)
+    return fig
+
+
+def _arrange(fig: Any, labels: list[str], height: int) -> None:
     fig.update_yaxes(
-        range=[len(models) - 0.5, -0.5],  # first model on top
-        tickvals=list(range(len(models))),
-        ticktext=[model_label(m, grain) for m in models],
+        range=[len(labels) - 0.5, -0.5],  # first model on top
+        tickvals=list(range(len(labels))),
+        ticktext=labels,
         tickfont={"color": TEXT},
         zeroline=False,
         showgrid=False,
@@ -57,15 +61,13 @@ def tier_comparison(metrics: pd.DataFrame, grain: Grain = Grain.DAY) -> Any:
     fig.update_layout(
         template=use_theme(),
         title=heading(
-            TITLE,
-            "Models and baselines on the same rows, all folds together; whiskers: lowest and highest fold",
+            TITLE, "Models and baselines on the same rows, all folds together; whiskers: lowest and highest fold"
         ),
         height=height,
         showlegend=False,
         bargap=0.35,
         margin={"t": 150, "b": 50},
     )
-    return fig
 
 
 def _tier_name(tier: str) -> str:
@@ -78,7 +80,7 @@ def _tier_note(values: pd.DataFrame) -> str:
 
 
 def _panel(fig: Any, values: pd.DataFrame, metric: str, labels: dict[str, str], row: int, col: int) -> None:
-    models = list(labels)
+    models, place = list(labels), {"row": row, "col": col}
     is_all = values["origin"].astype(str) == ALL
     overall = values[is_all].drop_duplicates("model").set_index("model")["value"]
     folds = values[~is_all].groupby("model", observed=True)["value"].agg(["min", "max"])
@@ -103,10 +105,8 @@ def _panel(fig: Any, values: pd.DataFrame, metric: str, labels: dict[str, str], 
         },
         customdata=[[metric_value(metric, bar), labels[m]] for m, bar in zip(shown, bars, strict=True)],
         hovertemplate="%{customdata[1]}: %{customdata[0]}<extra></extra>",
-        row=row,
-        col=col,
+        **place,
     )
-    reach = max([*tops, NOMINAL_COVERAGE if metric == "coverage_90" else 0.0]) * 1.32 or 1.0
     for model, at, value in [*zip(shown, tops, bars, strict=True), *((m, 0.0, None) for m in missing)]:
         fig.add_annotation(
             x=at,
@@ -116,11 +116,15 @@ def _panel(fig: Any, values: pd.DataFrame, metric: str, labels: dict[str, str], 
             xanchor="left",
             xshift=6,
             font={"size": 12, "color": MUTED if value is None else TEXT},
-            row=row,
-            col=col,
+            **place,
         )
-    share = metric in SHARES
-    fig.update_xaxes(range=[0, reach], tickformat=".0%" if share else None, nticks=5, row=row, col=col)
+    _scale(fig, metric, tops, place)
+
+
+def _scale(fig: Any, metric: str, tops: list[float], place: dict[str, int]) -> None:
+    """The axis of values, with room for what is written beside the bars."""
+    reach = max([*tops, NOMINAL_COVERAGE if metric == "coverage_90" else 0.0]) * 1.32 or 1.0
+    fig.update_xaxes(range=[0, reach], tickformat=".0%" if metric in SHARES else None, nticks=5, **place)
     if metric == "coverage_90":
-        fig.update_xaxes(tickvals=[0, 0.25, 0.5, 0.75, 0.9], row=row, col=col)
-        fig.add_vline(x=NOMINAL_COVERAGE, line={"color": TEXT, "width": 1, "dash": "dot"}, row=row, col=col)
+        fig.update_xaxes(tickvals=[0, 0.25, 0.5, 0.75, 0.9], **place)
+        fig.add_vline(x=NOMINAL_COVERAGE, line={"color": TEXT, "width": 1, "dash": "dot"}, **place)
