@@ -6,13 +6,14 @@ import { dayName, wholeUnits } from "./format.js";
 
 const NAMES = { store: "Store", category: "Category", all: "Whole retailer" };
 const SHOWN = 7;
+const MANY = 200;
 let level = "store";
 
 export async function loadTotals() {
   const body = document.querySelector("#totals .body");
   showLoading(body, "totals");
   try {
-    draw(body, await api.totals({ level, limit: 200 }));
+    draw(body, await api.totals({ level, limit: MANY }));
   } catch (error) {
     show(body, failure(error, loadTotals));
   }
@@ -53,6 +54,7 @@ function draw(body, page) {
         el("tbody", {}, rows),
       ),
     ),
+    page.next && el("p", { class: "hint" }, `The first ${page.totals.length} are shown; the API has all of them.`),
     el("p", { id: "totals-note", class: "hint" }, "Units expected, and the range that holds 90 % of outcomes. A range is of its own period: ranges do not add up."),
   );
 }

@@ -140,6 +140,19 @@ def test_a_key_is_asked_for_only_when_the_service_wants_one(
         page.close()
 
 
+def test_where_there_are_more_totals_than_fit_the_page_says_so(page: Any) -> None:
+    note = page.get_by_text("are shown; the API has all of them")
+    assert note.count() == 0
+
+    def fewer(route: Any) -> None:
+        route.continue_(url=route.request.url.replace("limit=200", "limit=1"))
+
+    page.route("**/v1/totals?*limit=200*", fewer)
+    page.locator("#totals select").select_option("category")
+    note.wait_for()
+    assert page.locator("#totals tbody tr").count() == 1
+
+
 def test_forecasts_of_another_day_are_shown_though_the_release_is_the_same(
     browser: Any, planner: Planner, retailer: Retailer
 ) -> None:
