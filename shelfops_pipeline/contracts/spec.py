@@ -134,12 +134,8 @@ def tier_spec(
     lengths, windows = _LENGTHS[grain], _WINDOWS[tier, grain]
     has_promo, production = ON_PROMOTION in channels, tier is Tier.PRODUCTION
     full_year = history >= lengths["year"] + lengths["month"]
-
-    def fits(wanted: tuple[int, ...]) -> tuple[int, ...]:
-        """Windows that history fills, and always the reference window and shorter ones: others are measured by it."""
-        return tuple(w for i, w in enumerate(wanted) if i == 0 or w <= max(history, lengths["month"]))
-
-    base, seasonal = windows.base, fits(windows.seasonal)
+    longest = max(history, lengths["month"])
+    base, seasonal = windows.base, _fitting(windows.seasonal, longest)
     base_on_promo = has_promo and 0 < 2 * windows.promo_base <= history
     if base_on_promo:
         base = windows.promo_base
@@ -149,10 +145,10 @@ def tier_spec(
         tier=tier,
         grain=grain,
         horizon=horizon,
-        level_windows=fits(windows.level),
+        level_windows=_fitting(windows.level, longest),
         seasonal_windows=seasonal,
-        seasonal_promo_windows=fits(windows.seasonal_promo) if has_promo else (),
-        promo_windows=fits(windows.promo) if has_promo else (),
+        seasonal_promo_windows=_fitting(windows.seasonal_promo, longest) if has_promo else (),
+        promo_windows=_fitting(windows.promo, longest) if has_promo else (),
         base_window=base,
         base_on_promo=base_on_promo,
         encoder_length=min(windows.encoder, max(history // 2, 1)),
@@ -164,3 +160,8 @@ def tier_spec(
         static=static,
         **lengths,
     )
+
+
+def _fitting(windows: tuple[int, ...], longest: int) -> tuple[int, ...]:
+    """Those that history fills, and always the reference window and shorter ones: others are measured by it."""
+    return tuple(w for i, w in enumerate(windows) if i == 0 or w <= longest)
