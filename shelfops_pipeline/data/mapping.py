@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from shelfops_pipeline.contracts.columns import (
     DATE,
@@ -38,6 +38,7 @@ from shelfops_pipeline.contracts.columns import (
     Grain,
 )
 from shelfops_pipeline.data.source import CUTOFF_HOUR, ORDER_WEEKDAYS, SUPPLIER_ID
+from shelfops_pipeline.data.text_format import Format, Part
 from shelfops_pipeline.errors import DataError
 
 REVENUE: Final = "revenue"
@@ -46,12 +47,7 @@ _NO_COVARIATES: Final = (TS, QUANTITY, REVENUE, TRANSACTION_ID, UNIT_PRICE, SOUR
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
-class _Part(BaseModel):
-    # YAML reads `region: 9` as a number. Nothing is stripped: a separator may be a tab.
-    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
-
-
-class Constant(_Part):
+class Constant(Part):
     """One value for every row, where the table has no such column: `store_id: {value: web}`."""
 
     value: str | float
@@ -61,60 +57,14 @@ Column = Annotated[str | Constant, Field(union_mode="left_to_right")]
 """The name of a column of the retailer's table, or a constant."""
 
 
-class Format(_Part):
-    """How a text file is written. Parquet files need none of it but `date` and `timezone`."""
-
-    separator: str = Field(",", min_length=1, max_length=1)
-    decimal: Literal[".", ","] = "."
-    thousands: Literal["", ".", ",", " ", "'"] = ""
-    encoding: str = "utf-8"
-    date: str | None = Field(None, description="strptime format; unset: ISO 8601")
-    timezone: str | None = Field(
-        None, description="IANA zone of the shop: timestamps with an offset are converted to it"
-    )
-    quote: Literal['"', "'", ""] = Field('"', description='Empty: quotes are ordinary characters, as in `5" pipe`')
-    skip_rows: int = Field(0, ge=0, description="Lines before the header")
-
-    @field_validator("encoding")
-    @classmethod
-    def _known_encoding(cls, name: str) -> str:
-        import codecs
-
-        try:
-            codecs.lookup(name)
-        except LookupError:
-            raise ValueError(f"unknown encoding {name!r}; try utf-8, latin-1 or cp1252") from None
-        return name
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, name: str | None) -> str | None:
-        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-        if name is not None:
-            try:
-                ZoneInfo(name)
-            except (ZoneInfoNotFoundError, ValueError):
-                raise ValueError(f"unknown time zone {name!r}; use an IANA name such as Europe/Vienna") from None
-        return name
-
-    @model_validator(mode="after")
-    def _signs_differ(self) -> Self:
-        if self.decimal == self.thousands:
-            raise ValueError(f"decimal and thousands are both {self.decimal!r}")
-        if self.separator == self.quote:
-            raise ValueError(f"separator and quote are both {self.separator!r}")
-        return self
-
-
-class Query(_Part):
+class Query(Part):
     """A query of any database that SQLAlchemy speaks to."""
 
     url: str = Field(description="SQLAlchemy URL; keep the password out of the file: ${SHOP_DATABASE_URL}")
     query: str = Field(description="A SELECT; `:start` and `:end` stand for the first and last day that is read")
 
 
-class Table(_Part):
+class Table(Part):
     """Where a table is, how it is written, and which of its columns is what."""
 
     files: str | None = Field(
@@ -183,7 +133,7 @@ class Plan(Table):
         return self
 
 
-class Holidays(_Part):
+class Holidays(Part):
     """Public holidays of a country (and region) by the `holidays` package."""
 
     country: str = Field(description="ISO 3166 code, such as AT")
@@ -197,7 +147,7 @@ class Holidays(_Part):
         return "NO" if code is False else code  # so YAML reads it without quotes
 
 
-class Rules(_Part):
+class Rules(Part):
     """What the validation gate should know; see `data.source.RowRules`."""
 
     unique_key: tuple[str, ...] | None = None
@@ -208,7 +158,7 @@ class Rules(_Part):
     tolerated_share: float = Field(0.0, ge=0, le=1)
 
 
-class Mapping(_Part):
+class Mapping(Part):
     """A retailer, described."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$", description="Name of the data set, its home and its models")

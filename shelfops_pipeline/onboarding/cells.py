@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shelfops_pipeline.data.mapping import Format
 from shelfops_pipeline.data.sources.cells import typed
+from shelfops_pipeline.data.text_format import Format
 
 Decimal = Literal[".", ","]
 Thousands = Literal["", ".", ",", " ", "'"]

@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shelfops_pipeline.data.mapping import Format
 from shelfops_pipeline.data.sources.cells import MISSING
+from shelfops_pipeline.data.text_format import Format
 from shelfops_pipeline.onboarding.cells import DateFormat, parse_dates, parse_flags, parse_numbers, sniff_dates
 from shelfops_pipeline.onboarding.words import tokens
 

@@ -12,8 +12,8 @@ import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from shelfops_pipeline.data.mapping import Format
 from shelfops_pipeline.data.sources.cells import MISSING
+from shelfops_pipeline.data.text_format import Format
 from shelfops_pipeline.errors import DataError
 from shelfops_pipeline.onboarding.cells import sniff_dates, sniff_signs
 from shelfops_pipeline.onboarding.column import Column, category, distinct, parquet_column, text_column

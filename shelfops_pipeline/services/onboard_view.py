@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from shelfops_pipeline.contracts.columns import Grain
-from shelfops_pipeline.data.mapping import Constant, Format
+from shelfops_pipeline.data.mapping import Constant
 from shelfops_pipeline.data.mapping import Mapping as Described
 from shelfops_pipeline.data.mapping import Table as DescribedTable
+from shelfops_pipeline.data.text_format import Format
 from shelfops_pipeline.onboarding.findings import CANONICAL, Finding, Role
 from shelfops_pipeline.onboarding.propose import Proposal
 from shelfops_pipeline.onboarding.quality import Ids, Quality

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shelfops_pipeline.data.mapping import Format
 from shelfops_pipeline.data.tables import coded
+from shelfops_pipeline.data.text_format import Format
 
 Kind = Literal["id", "text", "date", "end", "number", "flag"]
 """id: category of stripped strings; text: string or None; date: timestamp; number, flag: float. Empty is missing.

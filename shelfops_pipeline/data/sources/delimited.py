@@ -16,11 +16,11 @@ import pyarrow.csv as arrow_csv
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.columns import LINE, SOURCE
-from shelfops_pipeline.data.mapping import Format
 from shelfops_pipeline.data.sources.cells import MISSING, Kind
 from shelfops_pipeline.data.sources.lines import line_numbers
 from shelfops_pipeline.data.sources.rows import Fail, to_rows
 from shelfops_pipeline.data.tables import constant
+from shelfops_pipeline.data.text_format import Format
 from shelfops_pipeline.errors import DataError
 
 _BOM: Final = b"\xef\xbb\xbf"

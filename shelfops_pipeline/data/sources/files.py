@@ -9,11 +9,11 @@ from typing import Final
 import pandas as pd
 
 from shelfops_pipeline.contracts.columns import LINE
-from shelfops_pipeline.data.mapping import Format
 from shelfops_pipeline.data.sources.cells import Kind, recode
 from shelfops_pipeline.data.sources.delimited import header as header_of
 from shelfops_pipeline.data.sources.delimited import read_delimited
 from shelfops_pipeline.data.sources.lines import line_numbers
+from shelfops_pipeline.data.text_format import Format
 from shelfops_pipeline.errors import DataError
 
 __all__ = [

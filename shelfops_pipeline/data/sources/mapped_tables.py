@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.columns import SOURCE
-from shelfops_pipeline.data.mapping import Constant, Format, Table
+from shelfops_pipeline.data.mapping import Constant, Table
 from shelfops_pipeline.data.sources.cells import Cells, Kind, as_text, typed
 from shelfops_pipeline.data.sources.delimited import header, read_delimited
 from shelfops_pipeline.data.sources.locate import Place, find_places
@@ -20,6 +20,7 @@ from shelfops_pipeline.data.sources.parquet import read_parquet
 from shelfops_pipeline.data.sources.rows import to_rows
 from shelfops_pipeline.data.sources.sql import SqlTable
 from shelfops_pipeline.data.tables import EARLIEST, coded, constant, joined
+from shelfops_pipeline.data.text_format import Format
 from shelfops_pipeline.errors import DataError
 
 

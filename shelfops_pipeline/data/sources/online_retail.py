@@ -18,10 +18,10 @@ from shelfops_pipeline.contracts.columns import (
     Grain,
 )
 from shelfops_pipeline.data.calendars import public_holidays
-from shelfops_pipeline.data.mapping import Format
 from shelfops_pipeline.data.source import CATEGORY, Reference, RowRules
 from shelfops_pipeline.data.sources.files import Kind, find_file, read_bytes, read_csv_bytes, recode
 from shelfops_pipeline.data.tables import between, constant, filed, first_and_last, ordered
+from shelfops_pipeline.data.text_format import Format
 
 ORIGIN: Final = "UCI Machine Learning Repository: Online Retail, saved as CSV"
 STORE: Final = "uk"

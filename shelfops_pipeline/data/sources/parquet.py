@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shelfops_pipeline.contracts.columns import LINE, SOURCE
-from shelfops_pipeline.data.mapping import Format
 from shelfops_pipeline.data.sources.cells import Kind
 from shelfops_pipeline.data.sources.rows import to_rows
 from shelfops_pipeline.data.tables import constant
+from shelfops_pipeline.data.text_format import Format
 from shelfops_pipeline.errors import DataError
 
 

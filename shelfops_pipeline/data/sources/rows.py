@@ -9,8 +9,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.columns import UNREADABLE
-from shelfops_pipeline.data.mapping import Format
 from shelfops_pipeline.data.sources.cells import WANTED, Cells, Kind, Mask, as_text, typed
+from shelfops_pipeline.data.text_format import Format
 from shelfops_pipeline.errors import DataError
 
 LONGEST = 2000  # characters that are kept of a cell or line that cannot be read

@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from shelfops_pipeline.data.mapping import Format
 from shelfops_pipeline.data.sources.cells import Kind, as_text, typed
+from shelfops_pipeline.data.text_format import Format
 
 GERMAN = Format(separator=";", decimal=",", thousands=".")
 

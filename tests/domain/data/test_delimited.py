@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfops_pipeline.data.mapping import Format
 from shelfops_pipeline.data.sources.cells import Kind
 from shelfops_pipeline.data.sources.delimited import read_delimited
+from shelfops_pipeline.data.text_format import Format
 from shelfops_pipeline.errors import DataError
 
 KINDS: dict[str, Kind] = {"ts": "date", "item_id": "id", "quantity": "number"}

@@ -11,7 +11,6 @@ from pydantic import BaseModel
 
 from shelfops_pipeline.contracts.columns import Grain
 from shelfops_pipeline.data.mapping import (
-    Format,
     Holidays,
     Mapping,
     Plan,
@@ -22,6 +21,7 @@ from shelfops_pipeline.data.mapping import (
     dump_mapping,
     load_mapping,
 )
+from shelfops_pipeline.data.text_format import Format
 from shelfops_pipeline.errors import DataError
 
 COLUMNS = {"ts": "Datum", "store_id": "Filiale", "item_id": "Artikel", "quantity": "Menge"}
