@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shelfops_pipeline.contracts.columns import ON_PROMOTION, Grain
+from shelfops_pipeline.contracts.columns import ON_PROMOTION
 from shelfops_pipeline.data.panel import Panel, State
 
 Doubles = NDArray[np.float64]
@@ -62,7 +62,7 @@ def demand_patterns(panel: Panel) -> pd.DataFrame:
 
 def expected_without_promotion(panel: Panel) -> tuple[Floats, Floats]:
     """[S, T] demand, and what each series sells on that weekday (in a week) without a promotion; NaN where unknown."""
-    T, season = panel.n_observed, 7 if panel.grain is Grain.DAY else 1
+    T, season = panel.n_observed, panel.grain.season
     demand = np.asarray(panel.demand[:, :T])
     plain = np.asarray(panel.channels[ON_PROMOTION][:, :T]) == 0
     base = np.full_like(demand, np.nan)

@@ -94,6 +94,11 @@ class Grain(StrEnum):
         """Days in a period."""
         return 7 if self is Grain.WEEK else 1
 
+    @property
+    def season(self) -> int:
+        """Periods in a week, over which days repeat; weeks repeat only over a year."""
+        return 7 // self.days
+
 
 class TotalLevel(StrEnum):
     """What is added up to a total, per period."""

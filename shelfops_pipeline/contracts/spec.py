@@ -69,8 +69,8 @@ class _Windows:
 
 
 _LENGTHS: Final = {
-    Grain.DAY: {"short": 7, "month": 28, "lead_in": 28, "season": 7, "year": 364},
-    Grain.WEEK: {"short": 2, "month": 4, "lead_in": 8, "season": 1, "year": 52},
+    Grain.DAY: {"short": 7, "month": 28, "lead_in": 28, "year": 364},
+    Grain.WEEK: {"short": 2, "month": 4, "lead_in": 8, "year": 52},
 }
 _WINDOWS: Final = {
     (Tier.COLD_START, Grain.DAY): _Windows(
@@ -145,6 +145,7 @@ def tier_spec(
         tier=tier,
         grain=grain,
         horizon=horizon,
+        season=grain.season,
         level_windows=_fitting(windows.level, longest),
         seasonal_windows=seasonal,
         seasonal_promo_windows=_fitting(windows.seasonal_promo, longest) if has_promo else (),

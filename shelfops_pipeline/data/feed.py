@@ -43,11 +43,11 @@ def feed_gaps(daily: pd.DataFrame, grain: Grain = Grain.DAY, closed: pd.DataFram
     off = np.zeros_like(trading)
     if closed is not None and len(closed):
         store = stores.get_indexer(pd.Index(closed[STORE_ID].astype(str)))
-        when = (first_day(days_of(closed[DATE].to_numpy()), grain) - start) // _step(grain)
+        when = (first_day(days_of(closed[DATE].to_numpy()), grain) - start) // grain.days
         inside = (store >= 0) & (when >= 0) & (when < trading.shape[1])
         off[store[inside], when[inside]] = True
     row, first, last, missing = _spans(trading, silent_spells(trading, off, grain))
-    dates = (start + np.arange(trading.shape[1]) * _step(grain)).astype("datetime64[D]").astype("datetime64[ns]")
+    dates = (start + np.arange(trading.shape[1]) * grain.days).astype("datetime64[D]").astype("datetime64[ns]")
     return pd.DataFrame({STORE_ID: stores[row], FIRST: dates[first], LAST: dates[last], PERIODS: missing})
 
 
@@ -63,8 +63,8 @@ def silent_periods(daily: pd.DataFrame, until: date, grain: Grain = Grain.DAY) -
     heard = np.zeros((1, int(period.max()) + 1), dtype=np.float32)
     heard[0, period] = 1
     end = first_day(np.array([np.datetime64(until, "D").astype(np.int64)]), grain)[0]
-    ahead = int(end - start) // _step(grain) - heard.shape[1] + 1
-    return int(expected_opening(heard, max(ahead, 0), _season(grain)).sum())
+    ahead = int(end - start) // grain.days - heard.shape[1] + 1
+    return int(expected_opening(heard, max(ahead, 0), grain.season).sum())
 
 
 def silent_spells(trading: Bools, off: Bools, grain: Grain) -> Bools:
@@ -77,7 +77,7 @@ def silent_spells(trading: Bools, off: Bools, grain: Grain) -> Bools:
     others to be compared with: its silence is a closure.
     """
     n, T = trading.shape
-    season = _season(grain)
+    season = grain.season
     usual = trading.copy()
     missing = np.zeros_like(trading)
     silent_for = np.zeros(n, dtype=np.int64)
@@ -119,12 +119,4 @@ def _grid(daily: pd.DataFrame, grain: Grain) -> tuple[pd.Index, NDArray[np.intp]
     at, stores = pd.factorize(daily[STORE_ID].astype(str), sort=True)
     day = first_day(days_of(daily[DATE].to_numpy()), grain)
     start = int(day.min())
-    return pd.Index(stores), at, start, (day - start) // _step(grain)
-
-
-def _step(grain: Grain) -> int:
-    return 7 if grain is Grain.WEEK else 1
-
-
-def _season(grain: Grain) -> int:
-    return 1 if grain is Grain.WEEK else 7
+    return pd.Index(stores), at, start, (day - start) // grain.days

@@ -151,7 +151,7 @@ class Panel:
             values[:, origin + 1 :] = np.nan
         channels = {k: v[:, :end] for k, v in self.channels.items()}
         if self.inferred_opening:
-            past_opening, season = np.asarray(channels[OPEN][:, : origin + 1]), 1 if self.grain is Grain.WEEK else 7
+            past_opening, season = np.asarray(channels[OPEN][:, : origin + 1]), self.grain.season
             channels[OPEN] = np.hstack([past_opening, expected_opening(past_opening, end - origin - 1, season)])
         return replace(
             self,

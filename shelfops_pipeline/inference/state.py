@@ -100,8 +100,7 @@ class Layout:
 @lru_cache(maxsize=64)
 def target_dates(grain: Grain, horizon: int, origin: np.datetime64) -> NDArray[np.datetime64]:
     """[horizon] the forecast periods after `origin`, not to be written to; a week is named by its first day."""
-    step = 7 if grain is Grain.WEEK else 1
-    ahead = (np.arange(1, horizon + 1) * step).astype("timedelta64[D]")
+    ahead = (np.arange(1, horizon + 1) * grain.days).astype("timedelta64[D]")
     dates = origin.astype("datetime64[D]") + ahead
     dates.flags.writeable = False
     return dates

@@ -77,7 +77,7 @@ class Quality:
     def ahead(self, name: str) -> int:
         """Periods after the last sale that a plan covers."""
         days = (self.plans[name] - self.last).days
-        return max(days // (7 if self.grain is Grain.WEEK else 1), 0)
+        return max(days // self.grain.days, 0)
 
 
 def assess(source: Source) -> Quality:

@@ -118,10 +118,9 @@ def _chosen(known: AbstractSet[str], names: Sequence[str]) -> AbstractSet[str]:
 
 def _ranges(periods: Sequence[date], pipeline: Pipeline) -> list[tuple[date, date]]:
     """Periods as ranges, each of which is one run; those near each other are one, with all between them."""
-    from shelfops_pipeline.contracts.columns import Grain
     from shelfops_pipeline.defs.partitions import first_period
 
-    width = timedelta(days=7 if first_period(pipeline.settings)[1] is Grain.WEEK else 1)
+    width = timedelta(days=first_period(pipeline.settings)[1].days)
     ranges: list[tuple[date, date]] = []
     for period in sorted(periods):
         if ranges and period - ranges[-1][1] <= width * _NEAR:

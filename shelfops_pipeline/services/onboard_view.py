@@ -55,8 +55,7 @@ def quality_facts(quality: Quality) -> list[tuple[str, str, bool]]:
     """(what, figure, is it fine) of each line of the report."""
     q = quality
     period = "weeks" if q.grain is Grain.WEEK else "days"
-    step = 7 if q.grain is Grain.WEEK else 1
-    span = f"{q.first} to {q.last}, {(q.last - q.first).days // step + 1:,} {period}"
+    span = f"{q.first} to {q.last}, {(q.last - q.first).days // q.grain.days + 1:,} {period}"
     silent = [f"{store} {first} to {last}" for store, first, last in q.gaps]
     facts = [
         ("rows", f"{q.rows:,}", True),
