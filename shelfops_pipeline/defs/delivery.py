@@ -62,7 +62,7 @@ class Delivery:
         self._send()
 
     def ready(self) -> bool:
-        """Is there something to get?"""
+        """Is there something to get? While Redis is away it waits inside Celery (`result_backend_always_retry`)."""
         if self._events is not None:
             return True
         if not self._result.ready():
@@ -114,7 +114,10 @@ class Delivery:
         return self._misses >= MISSES
 
     def _is_known(self) -> bool:
-        """Does it wait in its queue, or does a worker say that it has it?"""
+        """Does it wait in its queue, or does a worker say that it has it?
+
+        Whatever waits there counts: while other steps do, a lost one is not noticed yet.
+        """
         state, info = self._result.state, self._result.info
         if state == "PENDING" and self._waiting():
             return True

@@ -92,6 +92,7 @@ def app_args(broker: str) -> dict[str, Any]:
         "worker_concurrency": 1,
         "worker_disable_prefetch": True,  # a step that waits behind another one is for whoever is free first
         "worker_max_tasks_per_child": 1,
+        "worker_pool": "shelfops_pipeline.defs.worker_pool:TaskPool",
         "worker_hijack_root_logger": False,
     }
     return {"broker": broker, "backend": broker, "config_source": dict_wrapper({**DEFAULT_CONFIG, **settings})}

@@ -5,13 +5,15 @@
 with SHELFOPS_* and DAGSTER_HOME as the code server has them. One step at a time; more workers divide the steps.
 """
 
+import gc
 import signal
-from typing import Any
+from typing import Any, Final
 
 from celery import Task
 from celery.exceptions import Ignore
-from celery.signals import celeryd_init, worker_process_init
+from celery.signals import celeryd_init, worker_init, worker_process_init
 from dagster import DagsterInstance
+from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._grpc.types import ExecuteStepArgs
 from dagster._serdes import unpack_value
 from dagster_celery.make_app import make_app
@@ -22,6 +24,8 @@ from shelfops_pipeline.defs.executor import app_args, broker_url
 from shelfops_pipeline.inference.quiet import import_keras
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.keeper import die_with_parent
+
+DEFINITIONS: Final = "shelfops_pipeline.definitions"
 
 
 class StepOfLiveRun(Task):  # type: ignore[misc]  # Celery has no types
@@ -41,7 +45,7 @@ class StepOfLiveRun(Task):  # type: ignore[misc]  # Celery has no types
 
 
 app = make_app(app_args(broker_url(Settings())))
-app.conf.imports = ["shelfops_pipeline.definitions"]  # when a worker starts: each step's process is forked with them
+app.conf.imports = [DEFINITIONS]  # where they cannot be imported, no worker starts
 create_task(app, base=StepOfLiveRun)
 
 
@@ -57,5 +61,12 @@ def die_with_worker(**_: Any) -> None:
     die_with_parent(signal.SIGKILL)
 
 
+def load_definitions(**_: Any) -> None:
+    """Once, when a worker starts: each step's process is forked from it, and need not do it again."""
+    ReconstructableRepository.for_module(DEFINITIONS, "defs").get_definition()
+    gc.freeze()  # Celery collects garbage before each fork, and need not look through all of this for it
+
+
 celeryd_init.connect(import_models)
+worker_init.connect(load_definitions)
 worker_process_init.connect(die_with_worker)

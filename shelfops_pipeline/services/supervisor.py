@@ -62,11 +62,14 @@ class Supervisor:
         logs.mkdir(parents=True, exist_ok=True)
 
     def start(self, service: Service) -> None:
-        """Start a child; its output goes to `<logs>/<name>.log`, the previous one to `.log.1`."""
+        """Start a child; its output goes to `<logs>/<name>.log`, that of an earlier stack to `.log.1`."""
         log = self.log_of(service.name)
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
-        with log.open("wb") as output:
+        self._start(service)
+
+    def _start(self, service: Service) -> None:
+        with self.log_of(service.name).open("ab") as output:
             process = subprocess.Popen(  # noqa: S603
                 list(service.command),
                 stdin=subprocess.DEVNULL,
@@ -118,7 +121,7 @@ class Supervisor:
         stop_group(process.pid, service.stop_seconds, process)
 
     def restart(self, name: str) -> None:
-        """Start a dead child again, as a container's restart policy does.
+        """Start a dead child again, as a container's restart policy does; its log goes on.
 
         Raises ServiceDiedError when that was tried too often within a minute.
         """
@@ -127,7 +130,7 @@ class Supervisor:
         if sum(other == name for other, _ in self._restarts) >= _RESTARTS:
             self.check(name)
         self._restarts.append((name, now))
-        self.start(service)
+        self._start(service)
 
     def stop_all(self, stopping: Callable[[str], None] = lambda name: None) -> None:
         """Stop every child, last started first: SIGTERM to its group, SIGKILL after its deadline."""

@@ -4,13 +4,12 @@ import contextlib
 import http.client
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ import psutil
 
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.services.stack import HOST, LOCATION, Ports
-from shelfops_pipeline.services.supervisor import MARK
+from shelfops_pipeline.services.supervisor import MARK, clear_leftovers, stop_group
 
 FINISHED: Final = ("SUCCESS", "FAILURE", "CANCELED")
 _LAUNCH: Final = """mutation ($params: ExecutionParams!) { launchRun(executionParams: $params) {
@@ -75,9 +74,12 @@ class Twin:
                     raise ShelfOpsError(f"Dagster's webserver does not answer: {error}; see {self.home}") from error
             time.sleep(0.5)
 
-    def launch(self, job: str, tags: Mapping[str, str]) -> str:
-        """Put a run into the queue, from which the daemon takes it; its id."""
-        selector = {"jobName": job, "repositoryName": "__repository__", "repositoryLocationName": LOCATION}
+    def launch(self, job: str, tags: Mapping[str, str], assets: Sequence[str] = ()) -> str:
+        """Put a run into the queue, from which the daemon takes it; its id. `assets`: these of the job, unchecked."""
+        where = {"repositoryName": "__repository__", "repositoryLocationName": LOCATION}
+        selector: dict[str, Any] = {"jobName": job, **where}
+        if assets:
+            selector |= {"assetSelection": [{"path": [name]} for name in assets], "assetCheckSelection": []}
         pairs = [{"key": key, "value": value} for key, value in tags.items()]
         found = self._answer(_LAUNCH, {"params": {"selector": selector, "executionMetadata": {"tags": pairs}}})
         if found["__typename"] != "LaunchRunSuccess":
@@ -128,9 +130,11 @@ class Twin:
         return taken
 
     def stop(self, seconds: float = 90) -> int:
-        """Ctrl-C; the exit status."""
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(seconds)
+        """As Ctrl-C does; the exit status. After `seconds` it is killed, and what it started with it."""
+        if self.process.poll() is None:
+            stop_group(self.process.pid, seconds, self.process)
+        clear_leftovers(self.home / "services.json", min(seconds, 10))
+        return self.process.wait()
 
     def _answer(self, query: str, variables: Mapping[str, Any]) -> Any:
         """Raises ShelfOpsError with Dagster's words."""
@@ -177,17 +181,16 @@ def twin(home: Path, settings: Mapping[str, str], seconds: float = 300) -> Itera
             stderr=file,
             start_new_session=True,
         )
+    stack = Twin(home, ports, process, output)
     try:
         deadline = time.monotonic() + seconds
         while b"Ctrl-C" not in output.read_bytes():
             if process.poll() is not None or time.monotonic() > deadline:
                 raise ShelfOpsError(f"the stack is not ready after {seconds:.0f} s:\n{output.read_text()}")
             time.sleep(0.2)
-        yield Twin(home, ports, process, output)
+        yield stack
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            process.wait(90)
+        stack.stop()
 
 
 def marked(mark: str) -> list[psutil.Process]:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -59,10 +60,14 @@ class _Board:
         else:
             self.live.update(self._table())
 
+    def restarted(self, name: str) -> None:
+        """Of a service that was started again; whether it is ready yet is not looked at."""
+        self.show(name, "restarted", f"at {datetime.now(UTC):%H:%M:%S} UTC")
+
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 2))
         for name, (state, note) in self.rows.items():
-            colour = {"ready": "green", "starting": "yellow", "stopping": "yellow"}.get(state, "dim")
+            colour = "green" if state == "ready" else "yellow"
             table.add_row(name, f"[{colour}]{state}[/]", note)
         return table
 
@@ -195,12 +200,14 @@ def _mend(stack: Stack, supervisor: Supervisor, board: _Board, stop: threading.E
             if stack.settings.database_url is None and not is_running(stack.settings.root):
                 board.show("postgres", "restarting")
                 servers.enter_context(embedded_postgres(stack.settings.root))
+                board.restarted("postgres")
             for name in supervisor.dead():
                 board.show(name, "restarting")
                 supervisor.clear(name)
                 if name == CODE_SERVER:
                     stack.code_socket.unlink(missing_ok=True)
                 supervisor.restart(name)
+                board.restarted(name)
 
 
 def _announce(console: Console, ports: Ports, home: Path) -> None:

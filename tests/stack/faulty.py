@@ -111,7 +111,7 @@ class Faulty:
 
     def restarted(self) -> set[str]:
         lines = self.twin.output.read_text().splitlines()
-        return {line.removesuffix(": restarting") for line in lines if line.endswith(": restarting")}
+        return {line.partition(": restarted at ")[0] for line in lines if ": restarted at " in line}
 
     def _postmaster(self) -> int:
         """The embedded PostgreSQL's first process."""

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from shelfops_pipeline.errors import ShelfOpsError
+from shelfops_pipeline.services.stack import Ports
 from shelfops_pipeline.services.supervisor import (
     Service,
     ServiceDiedError,
@@ -19,6 +20,7 @@ from shelfops_pipeline.services.supervisor import (
     clear_leftovers,
     stop_group,
 )
+from shelfops_pipeline.services.twin import Twin
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 # Ignores SIGTERM, and has a child of its own that does too.
@@ -140,6 +142,30 @@ def test_what_a_killed_parent_leaves_is_cleared_at_the_next_start(tmp_path: Path
     assert clear_leftovers(tmp_path / "services.json", seconds=0.3) == ["stubborn"]
     assert eventually_gone(grandchild)
     assert clear_leftovers(tmp_path / "services.json") == []
+
+
+def test_a_stack_that_does_not_stop_is_killed_and_leaves_nothing(tmp_path: Path) -> None:
+    hung = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path), json.dumps(SLEEP), json.dumps(STUBBORN)],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
+    )
+    assert hung.stdout is not None
+    pids = [*map(int, hung.stdout.readline().split()), int((tmp_path / "logs/stubborn.log").read_text())]
+    hung.stdout.close()
+    assert Twin(tmp_path, Ports(), hung, tmp_path / "up.out").stop(seconds=0.3) == -signal.SIGKILL
+    assert all(map(eventually_gone, pids))
+
+
+def test_a_child_that_is_started_again_goes_on_in_its_log(supervisor: Supervisor) -> None:
+    supervisor.start(service("twice", [sys.executable, "-c", "print('once')"]))
+    assert eventually_gone(supervisor.pid_of("twice"))
+    supervisor.clear("twice")
+    supervisor.restart("twice")
+    assert eventually_gone(supervisor.pid_of("twice"))
+    assert supervisor.log_of("twice").read_text() == "once\n" * 2
+    supervisor.stop_all()
 
 
 def test_a_number_that_now_belongs_to_somebody_else_is_left_alone(tmp_path: Path) -> None:
