@@ -15,12 +15,12 @@ from httpx_retries import Retry, RetryTransport
 from pydantic import ValidationError
 
 from shelfops_api.errors import ProblemBody
+from shelfops_api.explanation_schemas import SeriesExplanation
 from shelfops_api.schemas import (
     ChampionAnswer,
     ForecastPage,
     PredictAnswer,
     PredictRequest,
-    SeriesExplanation,
     SeriesForecast,
     SeriesRequest,
 )

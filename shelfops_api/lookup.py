@@ -9,7 +9,7 @@ import numpy as np
 from shelfops_api.answers import Stored
 from shelfops_api.deps import Services
 from shelfops_api.errors import Code, Fault, Problem, pointer
-from shelfops_api.schemas import SeriesExplanation
+from shelfops_api.explanation_schemas import SeriesExplanation
 from shelfops_api.snapshot import Snapshot, edition_of
 from shelfops_api.warehouse import Warehouse
 from shelfops_pipeline.store.forecasts import forecast_text

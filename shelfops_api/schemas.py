@@ -1,6 +1,5 @@
 """Requests and answers of the API. Columns are those of `contracts.columns`."""
 
-from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -9,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from shelfops_api.snapshot import Snapshot
 from shelfops_api.warehouse import WarehouseState
 from shelfops_pipeline.contracts.columns import HOLIDAY, ON_PROMOTION, OPEN, PRICE, Grain, Metric, Tier
-from shelfops_pipeline.store.records import ForecastExplanation
 
 # PostgreSQL's text has no NUL; everything else is a legal id.
 SeriesId = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
@@ -36,26 +34,16 @@ _SERIES: Final[dict[str, Any]] = {
     "forecast": [_ROW],
 }
 
-_REASON: Final[dict[str, Any]] = {"theme": "promotion", "units": 4.1, "words": "because of the promotion"}
-_EXPLANATION: Final[dict[str, Any]] = {
-    "date": "2026-01-05",
-    "periods": 1,
-    "member": "xgboost",
-    "start": 7.74,
-    "prediction": 11.84,
-    "sentence": "Expected 12 units: it starts from 8, its usual level, then +4 because of the promotion.",
-    "reasons": [_REASON],
-}
 
-
-def _example(value: dict[str, Any]) -> ConfigDict:
+def example_of(value: dict[str, Any]) -> ConfigDict:
+    """The configuration of a body with this example."""
     return ConfigDict(json_schema_extra={"examples": [value]})
 
 
 class Alive(BaseModel):
     """The process answers."""
 
-    model_config = _example({"status": "alive"})
+    model_config = example_of({"status": "alive"})
 
     status: str = "alive"
 
@@ -63,7 +51,7 @@ class Alive(BaseModel):
 class Ready(BaseModel):
     """A champion is loaded. Without a warehouse only /v1/champion can be answered."""
 
-    model_config = _example({"status": "ready", "release": "v2+v1", "warehouse": "published", "open_to": "nobody"})
+    model_config = example_of({"status": "ready", "release": "v2+v1", "warehouse": "published", "open_to": "nobody"})
 
     status: str = "ready"
     release: str
@@ -82,7 +70,7 @@ class Version(BaseModel):
 class ChampionAnswer(Version):
     """What is being served."""
 
-    model_config = _example(
+    model_config = example_of(
         {
             "version": "v2",
             "tier": "production",
@@ -136,7 +124,7 @@ class ChampionAnswer(Version):
 class ForecastPeriod(BaseModel):
     """One period's demand in units. `mean` is for sums and orders, `point` is optimal for the metric."""
 
-    model_config = _example(_ROW)
+    model_config = example_of(_ROW)
 
     date: date
     mean: float
@@ -151,7 +139,7 @@ class ForecastPeriod(BaseModel):
 class SeriesForecast(BaseModel):
     """The forecast of one item in one store, in order of date."""
 
-    model_config = _example(_SERIES)
+    model_config = example_of(_SERIES)
 
     store_id: str
     item_id: str
@@ -163,82 +151,11 @@ class SeriesForecast(BaseModel):
 class ForecastPage(BaseModel):
     """Forecasts of some series, in order of store and item, all of one release."""
 
-    model_config = _example({"release": "v2+v1", "series": [_SERIES], "next": "WyJ2Mit2MUA2NDgi"})
+    model_config = example_of({"release": "v2+v1", "series": [_SERIES], "next": "WyJ2Mit2MUA2NDgi"})
 
     release: str
     series: list[SeriesForecast]
     next: str | None = Field(description="Give it as `after` for the series that follow; null on the last page")
-
-
-class Reason(BaseModel):
-    """What moves a forecast, and by how much."""
-
-    model_config = _example(_REASON)
-
-    theme: str
-    units: float = Field(description="Units of demand that it adds, or takes where negative")
-    words: str
-
-
-class Explanation(BaseModel):
-    """Why one period, or several together, are expected as they are: `start` and all `units` add up to `prediction`."""
-
-    model_config = _example(_EXPLANATION)
-
-    date: date
-    periods: int = Field(description="1, or the number of periods from `date` on that are explained together")
-    member: str = Field(
-        description="The model that was explained; what the forecast has beyond it is among the reasons"
-    )
-    start: float | None = Field(description="Before anything is known of the period; null where the store is closed")
-    prediction: float = Field(description="`mean` of the forecast, or its sum")
-    sentence: str
-    reasons: list[Reason] = Field(description="Largest first; none where the store is closed")
-
-
-class SeriesExplanation(BaseModel):
-    """Why the stored forecast of one item in one store is what it is, from the values that were computed for it."""
-
-    model_config = _example(
-        {
-            "store_id": "S01",
-            "item_id": "I003",
-            "release": "v2+v1",
-            "model_version": "v2",
-            "together": _EXPLANATION | {"periods": 7},
-            "periods": [_EXPLANATION],
-        }
-    )
-
-    store_id: str
-    item_id: str
-    release: str
-    model_version: str
-    together: Explanation | None = Field(description="The explained periods together; null where there is but one")
-    periods: list[Explanation] = Field(description="The next periods one by one, in order of date")
-
-    @classmethod
-    def of(cls, release: str, key: tuple[str, str], rows: Sequence[ForecastExplanation]) -> Self:
-        told = [
-            Explanation(
-                date=row.date,
-                periods=row.periods,
-                member=row.member,
-                start=row.start,
-                prediction=row.prediction,
-                sentence=row.sentence,
-                reasons=[Reason.model_validate(reason) for reason in row.reasons],
-            )
-            for row in rows
-        ]
-        return cls(
-            store_id=key[0],
-            item_id=key[1],
-            release=release,
-            model_version=rows[0].model_version,
-            together=next((one for one in told if one.periods > 1), None),
-            periods=[one for one in told if one.periods == 1],
-        )
 
 
 class Request(BaseModel):
@@ -248,7 +165,7 @@ class Request(BaseModel):
 class Override(Request):
     """What would be different on one date. What is left out stays as planned."""
 
-    model_config = _example({"date": "2026-01-05", "on_promotion": True, "price": 1.99})
+    model_config = example_of({"date": "2026-01-05", "on_promotion": True, "price": 1.99})
 
     date: date
     on_promotion: Flag | None = None
@@ -282,7 +199,7 @@ class Override(Request):
 class SeriesRequest(Request):
     """One series, and what would be different. The same series may be asked for several times in one batch."""
 
-    model_config = _example(
+    model_config = example_of(
         {
             "store_id": "S01",
             "item_id": "I003",
@@ -312,7 +229,7 @@ class SeriesRequest(Request):
 class PredictRequest(Request):
     """A batch of what-ifs."""
 
-    model_config = _example(
+    model_config = example_of(
         {
             "series": [
                 {
@@ -332,7 +249,7 @@ class PredictRequest(Request):
 class PredictAnswer(BaseModel):
     """One forecast per requested series, in the order of the request, all of one release."""
 
-    model_config = _example({"release": "v2+v1", "metric": "mae", "series": [_SERIES]})
+    model_config = example_of({"release": "v2+v1", "metric": "mae", "series": [_SERIES]})
 
     release: str
     metric: Metric

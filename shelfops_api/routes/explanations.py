@@ -10,8 +10,9 @@ from shelfops_api.auth import Scope, require
 from shelfops_api.conditional import UNCHANGED, json_answer, not_modified
 from shelfops_api.deps import ServicesDep, SnapshotDep
 from shelfops_api.errors import Code, documented
+from shelfops_api.explanation_schemas import SeriesExplanation
 from shelfops_api.lookup import explanation_answer
-from shelfops_api.schemas import SeriesExplanation, SeriesId
+from shelfops_api.schemas import SeriesId
 from shelfops_api.series_route import SERIES, SeriesRoute
 
 router = APIRouter(
