@@ -162,8 +162,9 @@ class Registry:
             return self._crown(entries, version, reason)
 
     def refuse(self, version: str, reason: str) -> None:
-        """Record why a candidate was not promoted; it stays what it is."""
+        """Record why a candidate was not promoted; it stays what it is. Raises BundleError where there is none."""
         with self.lock():
+            self.entry(version)
             entries = self.entries()
             at = succession.moment(entries)
             self._write(

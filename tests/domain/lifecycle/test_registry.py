@@ -117,6 +117,8 @@ def test_a_refused_candidate_keeps_its_place_and_the_reason(registry: Registry, 
     assert statuses(registry) == {champion: Status.CHAMPION, other: Status.CANDIDATE}
     assert registry.entry(other).reason == "not better"
     assert registry.entry(champion).reason == "first"
+    with pytest.raises(BundleError, match="no model version 'v9'"):
+        registry.refuse("v9", "not better")
 
 
 def flip(folder: Path) -> None:
