@@ -55,7 +55,8 @@ def fit_calibration(
 
     The classes of new series are fitted on series that were forecast as if they were new, where the folds have them.
 
-    Raises NotEnoughHistoryError when the folds hold no observed demand."""
+    Raises NotEnoughHistoryError when the folds hold no observed demand.
+    """
     trust = fit_trust(folds, blocks)
     rows = _flatten(folds, blocks, trust, integer)
     if len(rows.actual) == 0:

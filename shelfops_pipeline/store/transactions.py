@@ -11,6 +11,7 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, Table, text
 
 from shelfops_pipeline.contracts.columns import (
+    DATE,
     ITEM_ID,
     LINE,
     ON_PROMOTION,
@@ -82,7 +83,7 @@ def begin_replacing(connection: Connection, table: Table, dataset: str, days: Se
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), lock)
     if not is_native(connection, table):
         connection.execute(text(_UNLIMITED))  # a compressed segment is unpacked to change one day of it
-    when = PERIOD if PERIOD in table.c else "date"
+    when = PERIOD if PERIOD in table.c else DATE
     statement = text(
         f"DELETE FROM {table.name} WHERE {DATASET} = :dataset"  # noqa: S608 - names are ours
         f" AND {when} BETWEEN :first AND :last AND {when} = ANY(:days)"
