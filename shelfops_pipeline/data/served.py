@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from shelfops_pipeline.contracts.columns import OPEN, PRICE, Grain
+from shelfops_pipeline.contracts.columns import OPEN, PRICE
 from shelfops_pipeline.data.panel import Floats, Panel, expected_opening
 from shelfops_pipeline.data.prices import last_prices, promoted
 
@@ -37,5 +37,5 @@ def as_served(panel: Panel, origin: int, horizon: int) -> Panel:
 
 def _opening(opening: Floats, known: Panel) -> Floats:
     past, ahead = opening[:, : known.n_observed], known.n_periods - known.n_observed
-    expected = expected_opening(past, ahead, 1 if known.grain is Grain.WEEK else 7)
+    expected = expected_opening(past, ahead, known.grain.season)
     return np.where(np.isfinite(opening), opening, np.hstack([past, expected]))
