@@ -116,9 +116,11 @@ class Supervisor:
         return [name for name, (_, process, _) in self._running.items() if process.poll() is not None]
 
     def clear(self, name: str) -> None:
-        """Stop what is left of a dead child's group."""
-        service, process, _ = self._running[name]
-        stop_group(process.pid, service.stop_seconds, process)
+        """Kill what is left of a dead child's group, as the end of a container does. A run that is told to stop would
+        fail at once, while the code server is away without which nobody can start it again."""
+        process = self._running[name][1]
+        _signal(process.pid, signal.SIGKILL)
+        process.wait()
 
     def restart(self, name: str) -> None:
         """Start a dead child again, as a container's restart policy does; its log goes on.
