@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from celery import Task
 from celery.exceptions import Ignore
-from celery.signals import celeryd_init, worker_init, worker_process_init
+from celery.signals import worker_init, worker_process_init
 from dagster import DagsterInstance
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._grpc.types import ExecuteStepArgs
@@ -19,9 +19,7 @@ from dagster._serdes import unpack_value
 from dagster_celery.make_app import make_app
 from dagster_celery.tasks import create_task
 
-from shelfops_pipeline.contracts.queues import ML
 from shelfops_pipeline.defs.executor import app_args, broker_url
-from shelfops_pipeline.inference.quiet import import_keras
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.keeper import die_with_parent
 
@@ -49,24 +47,17 @@ app.conf.imports = [DEFINITIONS]  # where they cannot be imported, no worker sta
 create_task(app, base=StepOfLiveRun)
 
 
-def import_models(options: dict[str, Any], **_: Any) -> None:
-    """A worker of heavy steps has Keras before its first one: the process of each step is forked with it, and need not
-    take seconds to import it. The import starts no thread, which a fork would lose."""
-    if ML in (options["queues"] or ()):
-        import_keras()
-
-
 def die_with_worker(**_: Any) -> None:
     """A worker that is killed takes its step with it: else the step would go on beside its repetition."""
     die_with_parent(signal.SIGKILL)
 
 
 def load_definitions(**_: Any) -> None:
-    """Once, when a worker starts: each step's process is forked from it, and need not do it again."""
+    """Once, when a worker starts: each step's process is forked from it, and need not do it again. They import no
+    TensorFlow, which does not bear a fork."""
     ReconstructableRepository.for_module(DEFINITIONS, "defs").get_definition()
     gc.freeze()  # Celery collects garbage before each fork, and need not look through all of this for it
 
 
-celeryd_init.connect(import_models)
 worker_init.connect(load_definitions)
 worker_process_init.connect(die_with_worker)
