@@ -23,8 +23,8 @@ ONE_THREAD: Final = {
     "OPENBLAS_NUM_THREADS": "1",
 }
 """A worker has one core: else one of them takes all that there are, and two fight for them."""
-EFFORT: Final = 0.5
-"""SHELFOPS_EFFORT: half of the default's rounds and epochs. How a training divides is measured, not how long it is."""
+EFFORT: Final = 0.25
+"""SHELFOPS_EFFORT: a quarter of the default's. How a training divides is measured, not how long it takes."""
 _START_SECONDS: Final = 180
 
 

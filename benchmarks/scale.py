@@ -10,7 +10,7 @@
   the error of each on the last 28 days, which it did not see.
 
 Without --data, files in M5's form are made. The champion that forecasts is a small one with as many rounds as the
-default. What is trained beside it is fitted with half of the default effort (`celery_workers.EFFORT`).
+default. What is trained beside it is fitted with a quarter of the default effort (`celery_workers.EFFORT`).
 """
 
 import argparse
