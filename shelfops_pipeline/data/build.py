@@ -12,7 +12,7 @@ from shelfops_pipeline.contracts.columns import Grain
 from shelfops_pipeline.data.axes import Axes, axes_of
 from shelfops_pipeline.data.channels import covariate_channels, holiday_channels, static_attributes
 from shelfops_pipeline.data.feed import silent_spells
-from shelfops_pipeline.data.panel import Floats, Panel, State, expected_opening, periods_known
+from shelfops_pipeline.data.panel import Floats, Panel, State, periods_known, with_expected_opening
 from shelfops_pipeline.data.prices import last_prices, promoted
 from shelfops_pipeline.data.source import Reference
 from shelfops_pipeline.data.stockouts import SUSPECTED_STOCKOUT, sold_out, suspected
@@ -61,19 +61,11 @@ def _panel(
             f"{dataset}: no valid transactions to build a panel from; `shelfops ingest` says why rows were refused"
         )
     axes = axes_of(grain, demand, reference, absence, ahead)
-    channels, past = covariate_channels(axes, reference.covariates)
-    if not reference.calendar.empty and not _holidays_reach(axes, channels):
-        of_calendar, kinds = holiday_channels(axes, reference)
-        channels |= of_calendar
-    else:
-        kinds = ("1", "2", "3") if c.HOLIDAY in channels else ()
-    scheduled = c.OPEN in channels
-    goes_on: list[str] = [name for name in (c.OPEN, c.PRICE) if name in channels]
-    planned = {name: periods_known(channels[name][:, axes.n_observed :]) for name in goes_on}
-    if absence == "missing" and planned.get(c.PRICE):
-        del planned[c.PRICE]  # no price means not on sale, ahead as well: there is none to go on
-    if scheduled and absence == "missing":
-        channels[c.OPEN] = np.where(np.isfinite(channels[c.OPEN]), channels[c.OPEN], _opening(axes, channels[c.OPEN]))
+    channels, past, kinds = _channels(axes, reference)
+    planned = _planned(axes, channels, absence)
+    schedule = channels.get(c.OPEN)
+    if schedule is not None and absence == "missing":
+        channels[c.OPEN] = np.where(np.isfinite(schedule), schedule, _opening(axes, schedule))
     values, state = _demand(axes, demand, absence, channels)
     if c.PRICE in planned:
         start = 0 if absence == "zero" else axes.n_observed
@@ -98,9 +90,37 @@ def _panel(
         past=past,
         static=static_attributes(axes, reference),
         holiday_kinds=kinds,
-        inferred_opening=c.OPEN in channels and not scheduled,
+        opening_inferred=_inferred(schedule, channels.get(c.OPEN)),
         planned=planned,
     )
+
+
+def _channels(axes: Axes, reference: Reference) -> tuple[dict[str, Floats], dict[str, Floats], tuple[str, ...]]:
+    """Known-future channels, past channels, the kinds of holiday."""
+    channels, past = covariate_channels(axes, reference.covariates)
+    if not reference.calendar.empty and not _holidays_reach(axes, channels):
+        of_calendar, kinds = holiday_channels(axes, reference)
+        return channels | of_calendar, past, kinds
+    return channels, past, ("1", "2", "3") if c.HOLIDAY in channels else ()
+
+
+def _planned(axes: Axes, channels: dict[str, Floats], absence: str) -> dict[str, int]:
+    """How many periods ahead the channels that go on after their plan were written down."""
+    goes_on: list[str] = [name for name in (c.OPEN, c.PRICE) if name in channels]
+    planned = {name: periods_known(channels[name][:, axes.n_observed :]) for name in goes_on}
+    if absence == "missing" and planned.get(c.PRICE):
+        del planned[c.PRICE]  # no price means not on sale, ahead as well: there is none to go on
+    return planned
+
+
+def _inferred(schedule: Floats | None, opening: Floats | None) -> NDArray[np.bool_] | None:
+    """[S, T] where the opening does not stand in a schedule; None where all of it does, or stores never close."""
+    if opening is None:
+        return None
+    if schedule is None:
+        return np.broadcast_to(np.True_, opening.shape)
+    inferred = ~np.isfinite(schedule)
+    return inferred if inferred.any() else None
 
 
 def _demand(
@@ -171,10 +191,8 @@ def _days_off(axes: Axes, channels: dict[str, Floats]) -> NDArray[np.bool_]:
 
 def _opening(axes: Axes, trading: NDArray[np.bool_] | Floats) -> Floats:
     """[n, T] opening where no schedule tells it: as it was, and ahead as expected from recent weeks."""
-    opening = trading.astype(np.float32)
-    ahead = axes.shape[1] - axes.n_observed
-    opening[:, axes.n_observed :] = expected_opening(opening[:, : axes.n_observed], ahead, 7 if axes.step == 1 else 1)
-    return opening
+    known = np.broadcast_to(np.False_, trading.shape)
+    return with_expected_opening(trading.astype(np.float32), known, axes.n_observed, axes.grain.season)
 
 
 def _mark_stockouts(axes: Axes, inventory: pd.DataFrame, values: Floats, state: NDArray[np.uint8]) -> None:

@@ -19,7 +19,7 @@ Codes = NDArray[np.int32]
 
 
 _TOTALS = "store_totals"
-_META = {"inferred_opening", "planned", "store_totals"}  # what older releases did not write
+_META = {"opening_inferred", "planned", "store_totals"}  # what older releases did not write
 _GO_ON = (OPEN, ON_PROMOTION, PRICE)  # as in recent weeks, none, at the last price
 _SCHEDULE_WEEKS = 4  # a store that opened on a weekday within so many weeks is expected to open on it again
 
@@ -35,6 +35,13 @@ def expected_opening(past: Floats, ahead: int, season: int) -> Floats:
     unknown = np.isnan(recent.reshape(n, _SCHEDULE_WEEKS, season)).all(axis=1) | ~(past > 0).any(axis=1, keepdims=True)
     week = (opened | unknown).astype(np.float32)
     return np.tile(week, -(-ahead // season) if ahead else 0)[:, :ahead]
+
+
+def with_expected_opening(opening: Floats, known: NDArray[np.bool_], n_observed: int, season: int) -> Floats:
+    """[n, T] `opening` as it was, and from period `n_observed` on as expected wherever it is not `known` [n, T]."""
+    expected = expected_opening(np.asarray(opening[:, :n_observed]), opening.shape[1] - n_observed, season)
+    ahead = np.where(known[:, n_observed:], opening[:, n_observed:], expected)
+    return np.hstack([opening[:, :n_observed], ahead])
 
 
 def periods_known(ahead: Floats) -> int:
@@ -91,8 +98,9 @@ class Panel:
     static: dict[str, Static] = field(default_factory=dict)
     holiday_kinds: tuple[str, ...] = ()
     """Kinds of holiday; code k of the holiday channel is kind k-1, code 0 is none."""
-    inferred_opening: bool = False
-    """Was the open channel read off the transactions, for want of a schedule? Then it is not known in advance."""
+    opening_inferred: NDArray[np.bool_] | None = None
+    """[S, T] where the open channel was read off the transactions, for want of a schedule: there it is not known in
+    advance. None where it was not, anywhere."""
     planned: dict[str, int] = field(default_factory=dict)
     """How many periods ahead opening and prices were written down, where they were; after that they go on as before."""
     store_totals: Self | None = None
@@ -124,9 +132,10 @@ class Panel:
     @property
     def expected_closed(self) -> list[str]:
         """Stores that are not expected to open in any period ahead, where nobody gave a schedule."""
-        if not self.inferred_opening or self.n_periods == self.n_observed:
+        if self.opening_inferred is None or self.n_periods == self.n_observed:
             return []
-        closed = (self.channels[OPEN][:, self.n_observed :] == 0).all(axis=1)
+        ahead = slice(self.n_observed, None)
+        closed = (self.opening_inferred[:, ahead] & (self.channels[OPEN][:, ahead] == 0)).all(axis=1)
         return [str(store) for store in np.unique(self.store_ids[closed])]
 
     @property
@@ -150,9 +159,9 @@ class Panel:
         for values in past.values():
             values[:, origin + 1 :] = np.nan
         channels = {k: v[:, :end] for k, v in self.channels.items()}
-        if self.inferred_opening:
-            past_opening, season = np.asarray(channels[OPEN][:, : origin + 1]), self.grain.season
-            channels[OPEN] = np.hstack([past_opening, expected_opening(past_opening, end - origin - 1, season)])
+        inferred = None if self.opening_inferred is None else self.opening_inferred[:, :end]
+        if inferred is not None:
+            channels[OPEN] = with_expected_opening(channels[OPEN], ~inferred, origin + 1, self.grain.season)
         return replace(
             self,
             dates=self.dates[:end],
@@ -161,6 +170,7 @@ class Panel:
             state=state,
             channels=channels,
             past=past,
+            opening_inferred=inferred,
             planned={name: periods + self.n_observed - 1 - origin for name, periods in self.planned.items()},
             store_totals=self._totals_as_of(origin, horizon),
         )
@@ -181,6 +191,7 @@ class Panel:
             state=self.state[rows],
             channels={k: v[rows] for k, v in self.channels.items()},
             past={k: v[rows] for k, v in self.past.items()},
+            opening_inferred=None if self.opening_inferred is None else self.opening_inferred[rows],
             static={k: Static(s.codes[rows], s.categories) for k, s in self.static.items()},
         )
 
@@ -203,6 +214,8 @@ class Panel:
         arrays |= {f"channel.{k}": v for k, v in self.channels.items()}
         arrays |= {f"past.{k}": v for k, v in self.past.items()}
         arrays |= {f"static.{k}": s.codes for k, s in self.static.items()}
+        if self.opening_inferred is not None:
+            arrays["opening_inferred"] = self.opening_inferred
         for name, values in arrays.items():
             np.save(folder / f"{name}.npy", values, allow_pickle=False)
         meta = {
@@ -215,7 +228,7 @@ class Panel:
             "past": list(self.past),
             "static": {k: list(s.categories) for k, s in self.static.items()},
             "holiday_kinds": list(self.holiday_kinds),
-            "inferred_opening": self.inferred_opening,
+            "opening_inferred": self.opening_inferred is not None,
             "planned": self.planned,
             "store_totals": self.store_totals is not None,
         }
@@ -248,7 +261,7 @@ class Panel:
             past={k: read(f"past.{k}") for k in meta["past"]},
             static={k: Static(np.array(read(f"static.{k}")), tuple(c)) for k, c in meta["static"].items()},
             holiday_kinds=tuple(meta["holiday_kinds"]),
-            inferred_opening=meta["inferred_opening"],
+            opening_inferred=read("opening_inferred") if meta["opening_inferred"] else None,
             planned=meta["planned"],
             store_totals=cls.load(folder / _TOTALS) if meta["store_totals"] else None,
         )

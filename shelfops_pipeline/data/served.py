@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from shelfops_pipeline.contracts.columns import OPEN, PRICE
-from shelfops_pipeline.data.panel import Floats, Panel, expected_opening
+from shelfops_pipeline.data.panel import Panel, with_expected_opening
 from shelfops_pipeline.data.prices import last_prices, promoted
 
 
@@ -26,16 +26,11 @@ def as_served(panel: Panel, origin: int, horizon: int) -> Panel:
         channels[name] = np.array(channels[name])
         channels[name][:, origin + 1 + reach[name] :] = np.nan
     if reach.get(OPEN, horizon) < horizon and OPEN in panel.planned:
-        channels[OPEN] = _opening(channels[OPEN], known)
+        opening, season = channels[OPEN], panel.grain.season
+        channels[OPEN] = with_expected_opening(opening, np.isfinite(opening), known.n_observed, season)
     if reach.get(PRICE, horizon) < horizon and PRICE in panel.planned:
         channels[PRICE] = last_prices(channels[PRICE], promoted(channels, known.demand.shape), known.n_observed)
     totals = panel.store_totals
     shown = None if totals is None else as_served(totals, origin + totals.n_observed - panel.n_observed, horizon)
     planned = {name: reach[name] for name in panel.planned}
     return replace(known, channels=channels, planned=planned, store_totals=shown)
-
-
-def _opening(opening: Floats, known: Panel) -> Floats:
-    past, ahead = opening[:, : known.n_observed], known.n_periods - known.n_observed
-    expected = expected_opening(past, ahead, known.grain.season)
-    return np.where(np.isfinite(opening), opening, np.hstack([past, expected]))
