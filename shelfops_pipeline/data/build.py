@@ -39,6 +39,10 @@ def build_panel(
     own. What is expected to go on as it was (opening, prices) reaches `ahead` periods, where no plan or calendar does.
     Raises DataError when there is no demand at all.
     """
+    if demand.empty:
+        raise DataError(
+            f"{dataset}: no valid transactions to build a panel from; `shelfops ingest` says why rows were refused"
+        )
     panel = _panel(dataset, grain, absence, demand, reference, inventory, ahead)
 
     def build(totals: pd.DataFrame, described: Reference) -> Panel:
@@ -56,16 +60,10 @@ def _panel(
     inventory: pd.DataFrame | None,
     ahead: int,
 ) -> Panel:
-    if demand.empty:
-        raise DataError(
-            f"{dataset}: no valid transactions to build a panel from; `shelfops ingest` says why rows were refused"
-        )
     axes = axes_of(grain, demand, reference, absence, ahead)
     channels, past, kinds = _channels(axes, reference)
     planned = _planned(axes, channels, absence)
     schedule = channels.get(c.OPEN)
-    if schedule is not None and absence == "missing":
-        channels[c.OPEN] = np.where(np.isfinite(schedule), schedule, _opening(axes, schedule))
     values, state = _demand(axes, demand, absence, channels)
     if c.PRICE in planned:
         start = 0 if absence == "zero" else axes.n_observed
@@ -126,6 +124,7 @@ def _inferred(schedule: Floats | None, opening: Floats | None) -> NDArray[np.boo
 def _demand(
     axes: Axes, demand: pd.DataFrame, absence: str, channels: dict[str, Floats]
 ) -> tuple[Floats, NDArray[np.uint8]]:
+    """Demand and state of every cell. Completes the opening among `channels`, where it is not given."""
     values = np.full(axes.shape, np.nan, dtype=np.float32)
     row, period = axes.rows(demand), axes.periods(demand[c.DATE])
     # Returns can exceed sales; demand itself is never negative.
@@ -137,6 +136,9 @@ def _demand(
     state = np.where(seen, State.OBSERVED, np.where(listed, State.UNKNOWN, State.NOT_LISTED)).astype(np.uint8)
     if absence == "zero":
         _explain_silence(axes, seen, listed, values, state, channels)
+    elif c.OPEN in channels:
+        given = channels[c.OPEN]
+        channels[c.OPEN] = np.where(np.isfinite(given), given, _opening(axes, given))
     if c.OPEN in channels:
         state[channels[c.OPEN] == 0] = State.CLOSED
     return values, state

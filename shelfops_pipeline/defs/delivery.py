@@ -32,18 +32,9 @@ MISSES: Final = 3
 """Looks in a row that find the step nowhere, until it is lost: a worker that reconnects is silent for a while."""
 REPLY_SECONDS: Final = 2.0
 _DELIVERIES: Final = 2
-_CONNECTION_LOST: Final = frozenset(
-    {
-        *("OperationalError", "InterfaceError", "AdminShutdown", "CrashShutdown", "CannotConnectNow"),  # PostgreSQL
-        *(
-            "ConnectionError",
-            "ConnectionRefusedError",
-            "ConnectionResetError",
-            "BrokenPipeError",
-        ),  # Redis, and others
-        UnreachableError.__name__,
-    }
-)
+_POSTGRESQL_LOST: Final = {"OperationalError", "InterfaceError", "AdminShutdown", "CrashShutdown", "CannotConnectNow"}
+_SOCKET_LOST: Final = {"ConnectionError", "ConnectionRefusedError", "ConnectionResetError", "BrokenPipeError"}
+_CONNECTION_LOST: Final = frozenset({*_POSTGRESQL_LOST, *_SOCKET_LOST, UnreachableError.__name__})
 """Errors that say nothing against the step: a service was away. Of a step's errors only the names come here."""
 
 

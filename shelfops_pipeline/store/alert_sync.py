@@ -44,10 +44,14 @@ _LASTING: Final = "a.dataset = :dataset AND (a.status <> 'resolved' OR a.cause_g
 _OVER: Final = f"({judged('a')} OR a.unknown_since < :forgotten)"
 # What was accepted since the plan looked is said by its alert, and stays said: that plan does not count with it.
 _ORDERED: Final = f"""
-    UPDATE found AS f SET details = f.details || jsonb_build_object('{ORDERED}', l.quantity)
-    FROM purchase_orders AS o JOIN purchase_order_lines AS l USING (order_id)
-    WHERE o.dataset = :dataset AND o.status = 'accepted' AND o.decided_at > :as_of AND l.quantity > 0
-        AND (l.store_id, l.item_id) = (f.store_id, f.item_id) AND f.kind = ANY(:short)
+    UPDATE found AS f SET details = f.details || jsonb_build_object('{ORDERED}', accepted.quantity)
+    FROM (
+        SELECT l.store_id, l.item_id, sum(l.quantity) AS quantity
+        FROM purchase_orders AS o JOIN purchase_order_lines AS l USING (order_id)
+        WHERE o.dataset = :dataset AND o.status = 'accepted' AND o.decided_at > :as_of AND l.quantity > 0
+        GROUP BY l.store_id, l.item_id
+    ) AS accepted
+    WHERE (accepted.store_id, accepted.item_id) = (f.store_id, f.item_id) AND f.kind = ANY(:short)
 """
 _NOTICED: Final = f"""
     UPDATE stock_alerts AS a SET cause_gone_at = :at

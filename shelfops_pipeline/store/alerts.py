@@ -14,7 +14,7 @@ from shelfops_pipeline.store.replenishment_tables import purchase_order_lines, s
 
 table, lines = stock_alerts.c, purchase_order_lines.c
 ORDERED: Final = "ordered"
-"""In an alert's details: units of the series in an order accepted since the plan that raised or changed the alert."""
+"""In an alert's details: units of the series in orders accepted since the plan that raised or changed the alert."""
 SHORT: Final = (AlertKind.REORDER_NOW.value, AlertKind.STOCKOUT_RISK.value)
 """The kinds that an order may end."""
 URGENCY: Final = {severity.value: rank for rank, severity in enumerate(AlertSeverity)}
@@ -117,7 +117,8 @@ def mark_ordered(connection: Connection, dataset: str, order_id: str) -> None:
     """Let the alerts that stand for what is in an order say how much is ordered; the next plan counts with it."""
     hold_alerts(connection, dataset)
     this = and_(table.store_id == lines.store_id, table.item_id == lines.item_id, table.dataset == dataset)
-    ordered = func.jsonb_build_object(ORDERED, lines.quantity)
+    before = func.coalesce(table.details[ORDERED].as_float(), 0.0)
+    ordered = func.jsonb_build_object(ORDERED, before + lines.quantity)
     values = {"details": table.details.concat(ordered), "updated_at": func.clock_timestamp()}
     standing = (table.status != AlertStatus.RESOLVED, table.kind.in_(SHORT), lines.quantity > 0)
     connection.execute(update(stock_alerts).where(lines.order_id == order_id, this, *standing).values(values))

@@ -165,6 +165,11 @@ def test_an_order_accepted_while_the_plan_was_made_is_still_said_by_its_alert(wa
     assert {alert.item_id: alert.details for _, alert in raised} == {"milk": {"ordered": 12}, "eggs": {}}
     assert sync_alerts(warehouse, SHOP, "r1", found, at=at, as_of=looked) == []
     assert len(alerts_of_order(warehouse, SHOP, order.order_id)) == 1
+    propose(warehouse, {"milk": 6}, today=TOMORROW)
+    decide_order(warehouse, SHOP, proposed(warehouse).order_id, action=ACCEPT, who="ann")
+    [milk] = alerts_of_order(warehouse, SHOP, order.order_id)
+    assert milk.details == {"ordered": 18}
+    assert sync_alerts(warehouse, SHOP, "r1", found, at=at, as_of=looked) == []
 
 
 def test_a_decision_waits_for_whoever_changes_many_alerts(warehouse: Engine) -> None:
