@@ -164,21 +164,21 @@ def advisory_lock(engine: Engine, name: str, seconds: float = 0) -> Iterator[Non
     It is released with its connection, so also when this process dies. Raises TimeoutError after `seconds` of waiting
     (0: never).
     """
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        patience = text("SELECT set_config('lock_timeout', :limit, false)")
-        connection.execute(patience, {"limit": f"{round(1000 * seconds)}ms"})
+    with engine.connect() as connection:
         try:
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": lock_key(name)})
+            with connection.begin():  # the limit ends with the transaction, the lock does not
+                limit = {"limit": f"{round(1000 * seconds)}ms"}
+                connection.execute(text("SELECT set_config('lock_timeout', :limit, true)"), limit)
+                connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": lock_key(name)})
         except OperationalError as error:
             if isinstance(error.orig, LockNotAvailable):
                 raise TimeoutError(f"the lock {name} was not free within {seconds:g} s") from None
             raise
-        finally:
-            connection.execute(patience, {"limit": "0"})
         try:
             yield
         finally:
-            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": lock_key(name)})
+            with connection.begin():
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": lock_key(name)})
 
 
 @contextmanager

@@ -79,11 +79,11 @@ def _probe_server(uri: str) -> None:
 def _probe_database(uri: str) -> None:
     from sqlalchemy import create_engine, make_url
     from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.pool import NullPool
 
     try:
-        engine = create_engine(make_url(uri), connect_args={"connect_timeout": PROBE_SECONDS})
+        engine = create_engine(make_url(uri), poolclass=NullPool, connect_args={"connect_timeout": PROBE_SECONDS})
         engine.connect().close()
-        engine.dispose()
     except SQLAlchemyError as error:
         raise TrackingUnavailableError(first_line(error)) from error
 
