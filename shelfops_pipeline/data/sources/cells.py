@@ -62,8 +62,10 @@ def as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = values.type
     if pa.types.is_dictionary(kind):
         return as_text(values.cast(kind.value_type))
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if pa.types.is_string(kind):
         return values
+    if _is_written_by_python(kind):
+        return pa.chunked_array([pa.array([None if v is None else str(v) for v in values.to_pylist()], pa.string())])
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
         return pa.chunked_array([_decoded(values)])
     if pa.types.is_floating(kind):
@@ -82,7 +84,16 @@ def recode(codes: NDArray[np.integer[Any]], names: pd.Series) -> pd.Categorical:
 
 
 def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pa.chunked_array([pa.nulls(len(values), pa.string())]) if pa.types.is_null(values.type) else values
+    """Types that the readers know: text of one kind, also of what is a UUID, a duration, a list or a record."""
+    kind = values.type
+    if pa.types.is_null(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return values.cast(pa.string())
+    return as_text(values) if _is_written_by_python(kind) else values
+
+
+def _is_written_by_python(kind: pa.DataType) -> bool:
+    """Arrow has no text for lists and records; of a UUID it would give the bytes, of a duration a number of no unit."""
+    return pa.types.is_nested(kind) or pa.types.is_duration(kind) or isinstance(kind, pa.BaseExtensionType)
 
 
 def _decoded(values: pa.ChunkedArray) -> pa.Array:

@@ -1,8 +1,9 @@
 """Cells of text, Parquet and SQL in the canonical types: what is read, and what is marked as unreadable."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -169,3 +170,23 @@ def test_no_rows_and_rows_without_any_value_are_read(kind: Kind) -> None:
 
 def test_bytes_are_text_where_they_are_utf8() -> None:
     assert as_text(pa.chunked_array([pa.array(["ä".encode(), b"\xff", None])])).to_pylist() == ["ä", "\\xff", None]
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.large_string())])
+def test_text_is_text_in_whichever_way_a_file_stores_it(kind: pa.DataType) -> None:
+    def stored(values: list[str | None]) -> pa.ChunkedArray:
+        array = pa.array(values, pa.string())
+        return pa.chunked_array([(array.dictionary_encode() if pa.types.is_dictionary(kind) else array).cast(kind)])
+
+    flags, bad = typed(stored(["yes", "0", None]), "flag", Format())
+    assert flags[:2].tolist() == [1, 0]
+    assert bad is None
+    assert np.isnat(typed(stored(["9999-12-31"]), "end", Format()).values).all()
+
+
+def test_what_arrow_cannot_write_as_text_is_written_by_python() -> None:
+    uuid = UUID("12345678-1234-5678-1234-567812345678")
+    assert read([uuid], "id")[0] == [str(uuid)]  # as PostgreSQL's driver gives them
+    assert read([["a", "b"]], "text")[0] == ["['a', 'b']"]
+    assert read([{"a": 1}, None], "number")[1] == [0]
+    assert read([timedelta(days=3)], "number")[1] == [0]  # three days, or 259,200,000,000 microseconds?
