@@ -29,10 +29,8 @@ class Format(Part):
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, name: str) -> str:
-        import codecs
-
         try:
-            codecs.lookup(name)
+            "".encode(name)
         except LookupError:
             raise ValueError(f"unknown encoding {name!r}; try utf-8, latin-1 or cp1252") from None
         return name
@@ -53,6 +51,8 @@ class Format(Part):
     def _signs_differ(self) -> Self:
         if self.decimal == self.thousands:
             raise ValueError(f"decimal and thousands are both {self.decimal!r}")
+        if not self.separator.isascii():
+            raise ValueError(f"separator {self.separator!r} is not ASCII; write the file with another one")
         if self.separator == self.quote:
             raise ValueError(f"separator and quote are both {self.separator!r}")
         return self

@@ -5,6 +5,7 @@ The fast path lets Arrow split and convert everything at once. Only when Arrow r
 
 import codecs
 import csv
+import io
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
@@ -112,7 +113,7 @@ def _end_of_record(data: bytes, start: int, quote: bytes) -> int:
 
 def _split(record: str, form: Format) -> list[str]:
     quoting: dict[str, Any] = {"quotechar": form.quote} if form.quote else {"quoting": csv.QUOTE_NONE}
-    lines = record[:_LONGEST_RECORD].splitlines(keepends=True)
+    lines = io.StringIO(record[:_LONGEST_RECORD], newline="")  # str.splitlines would break at a form feed, too
     return next(csv.reader(lines, delimiter=form.separator, **quoting))
 
 

@@ -116,7 +116,7 @@ def _blocks_of_lines(path: Path, block: int) -> Iterator[bytes]:
 
 def unzipped(name: str, data: bytes) -> bytes:
     """The content of a file, decompressed if its name ends with .gz. Raises DataError if it is damaged."""
-    if not name.endswith(".gz"):
+    if not name.lower().endswith(".gz"):
         return data
     try:
         return gzip.decompress(data)

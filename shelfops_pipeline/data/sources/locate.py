@@ -31,7 +31,7 @@ class Place:
 
     @property
     def is_parquet(self) -> bool:
-        return self.name.endswith((".parquet", ".pq"))
+        return self.name.lower().endswith((".parquet", ".pq"))
 
     @property
     def partitions(self) -> dict[str, str | None]:

@@ -36,6 +36,9 @@ def read_parquet(
         if absent:
             found = ", ".join([*there, *stated][:20])
             raise DataError(f"{name}: column {absent[0]} is missing; columns found: {found}")
+        twice = next((wanted for wanted in own.values() if there.count(wanted) > 1), None)
+        if twice is not None:
+            raise DataError(f"{name}: column {twice} appears more than once")
         table = file.read(columns=[wanted for wanted in dict.fromkeys(own.values()) if wanted in there])
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{name}: not a readable Parquet file ({str(error).splitlines()[0][:120]})") from error

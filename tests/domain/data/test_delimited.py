@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfops_pipeline.data.sources.cells import Kind
-from shelfops_pipeline.data.sources.delimited import read_delimited
+from shelfops_pipeline.data.sources.delimited import header, read_delimited
 from shelfops_pipeline.data.text_format import Format
 from shelfops_pipeline.errors import DataError
 
@@ -141,6 +141,12 @@ def test_a_line_break_in_a_header_and_a_lone_quote_in_one_are_told_apart() -> No
     assert read(GOOD.replace("Text", 'Länge 5"') + "x;" * 100_000)["item_id"].tolist()[:3] == ["007", "008", "009"]
     with pytest.raises(DataError, match="4 columns expected, "):
         read(GOOD + '"' + "x;" * 100_000, lenient=False)
+
+
+@pytest.mark.parametrize("odd", ["\f", "\v", "\x85", "\u2028"])
+def test_a_header_ends_with_its_line_and_with_no_other_sign(odd: str) -> None:
+    form = Format(separator=";")
+    assert header("t.csv", f"Datum;Text{odd}lang;Nr\n".encode(), form) == ["Datum", f"Text{odd}lang", "Nr"]
 
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=6)

@@ -44,6 +44,14 @@ def test_a_file_is_found_gzipped_too(folder: Path) -> None:
     assert [(place.name, place.read()) for place in places] == [("stock.csv.gz", b"x")]
 
 
+def test_the_end_of_a_name_may_be_in_capitals(folder: Path) -> None:
+    (folder / "STOCK.CSV.GZ").write_bytes(gzip.compress(b"x"))
+    (folder / "SALES.PARQUET").touch()
+    [stock], [sales] = (find_places(name, folder, "t") for name in ("STOCK.CSV.GZ", "SALES.PARQUET"))
+    assert stock.read() == b"x"
+    assert sales.is_parquet
+
+
 @pytest.mark.parametrize("scheme", ["memory", "file"])
 def test_a_url_is_read_through_fsspec(scheme: str, folder: Path) -> None:
     root = f"{folder.parent.as_posix()}/urls" if scheme == "file" else "/urls"

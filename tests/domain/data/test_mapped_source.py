@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from shelfops_pipeline.data.build import build_panel
@@ -163,6 +165,11 @@ def test_parquet_keeps_ids_and_reads_columns_from_its_path(tmp_path: Path) -> No
     assert rows["item_id"].tolist() == ["007", "8"] * 2
     assert rows["ts"].dt.day.tolist() == [1, 1, 2, 2]
     assert json.loads(rows["unreadable"].iloc[1]) == {"quantity": "zwei"}
+    twice = pa.table([["12"], ["007"], ["5"], ["6"]], names=["store", "item", "n", "n"])
+    pq.write_table(twice, tmp_path / "day=2024-02-01" / "part.parquet")
+    with pytest.raises(DataError, match=r"day=2024-02-01/part\.parquet: column n appears more than once"):
+        Mapped(Mapping.model_validate(mapping), tmp_path, TODAY).span()
+    (tmp_path / "day=2024-02-01" / "part.parquet").unlink()
     (tmp_path / "day=2024-02-02" / "part.parquet").write_bytes(b"PAR1 no more")
     with pytest.raises(DataError, match=r"day=2024-02-02/part\.parquet: not a readable Parquet file"):
         Mapped(Mapping.model_validate(mapping), tmp_path, TODAY).span()

@@ -129,10 +129,12 @@ def test_what_is_wrong_is_named_with_its_place(
     ("form", "words"),
     [
         ({"encoding": "utf-9"}, "unknown encoding 'utf-9'"),
+        ({"encoding": "hex"}, "unknown encoding 'hex'"),
         ({"timezone": "Europe/Wien"}, "unknown time zone 'Europe/Wien'; use an IANA name"),
         ({"decimal": ",", "thousands": ","}, "decimal and thousands are both ','"),
         ({"separator": '"'}, "separator and quote are both"),
         ({"separator": ";;"}, "at most 1 character"),
+        ({"separator": "¦"}, "separator '¦' is not ASCII"),
     ],
 )
 def test_a_format_that_contradicts_itself_is_refused(
