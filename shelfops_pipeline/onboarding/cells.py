@@ -166,10 +166,11 @@ def _weeks(sample: list[str]) -> DateFormat | None:
 
 
 def _named_months(sample: list[str]) -> DateFormat | None:
-    named = next((m for m in map(_NAMED_MONTH.match, sample) if m), None)
-    if named is None:
+    found = [m for m in map(_NAMED_MONTH.match, sample) if m]
+    if not found:
         return None
-    month = "%b" if len(named[3] or named[5]) == len("Jan") else "%B"
+    named = found[0]
+    month = "%b" if all(len(m[3] or m[5]) == len("Jan") for m in found) else "%B"  # May is both
     year = "%y" if named[4] and len(named[4]) == len("24") else "%Y"
     return DateFormat(f"{month} %d, %Y" if named[5] else f"%d{named[2]}{month}{named[2]}{year}")
 

@@ -7,9 +7,10 @@ from typing import Any, Final, cast
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shelfops_pipeline.data.sources.cells import MISSING
+from shelfops_pipeline.data.sources.cells import MISSING, as_text, typed
 from shelfops_pipeline.data.text_format import Format
 from shelfops_pipeline.onboarding.cells import DateFormat, parse_dates, parse_flags, parse_numbers, sniff_dates
 from shelfops_pipeline.onboarding.words import tokens
@@ -154,29 +155,25 @@ def text_column(name: str, text: "pd.Series[Any]", form: Format) -> Column:
 
 
 def parquet_column(name: str, values: pa.ChunkedArray) -> Column:
+    """A column of a Parquet file: dates and numbers as they are typed, anything else by its text."""
     kind = values.type
     if pa.types.is_dictionary(kind):
         values, kind = values.cast(kind.value_type), kind.value_type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        encoded = values.cast(pa.string()).dictionary_encode().unify_dictionaries()
-        return text_column(name, category(encoded), Format())
-    if pa.types.is_temporal(kind) and not pa.types.is_time(kind) and not pa.types.is_duration(kind):
-        moments = pd.Series(pd.to_datetime(values.to_pandas()))
-        zoned = moments.dt.tz is not None
-        moments = moments.dt.tz_localize(None) if zoned else moments
-        days = moments.dt.normalize().astype("datetime64[ns]")
-        text = pd.Series(pd.Categorical(days.dt.strftime("%Y-%m-%d")))
-        timed = bool((days != moments)[moments.notna()].any())
-        return Column(name, text, days, DateFormat(None, has_offset=zoned), timed)
-    if (
-        pa.types.is_boolean(kind)
-        or pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_decimal(kind)
-    ):
-        numbers = values.cast(pa.float64() if not pa.types.is_boolean(kind) else pa.int8()).to_pandas()
-        whole = numbers.dropna().mod(1).eq(0).all()
-        shown = numbers.astype("Int64") if whole else numbers
-        text = pd.Series(pd.Categorical(shown.astype("string").astype(object)))
-        return Column(name, text, numbers=numbers.to_numpy(np.float64))
-    return Column(name, pd.Series(pd.Categorical(values.to_pandas().astype(str))))
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return _typed_dates(name, values)
+    if pa.types.is_boolean(kind):
+        values = values.cast(pa.int8())
+    text = category(as_text(values).dictionary_encode().unify_dictionaries())
+    if not (pa.types.is_integer(values.type) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+        return text_column(name, text, Format())
+    return Column(name, text, numbers=np.asarray(typed(values, "number", Format()).values, dtype=np.float64))
+
+
+def _typed_dates(name: str, values: pa.ChunkedArray) -> Column:
+    """Days of the clock in the file's own zone. What nanoseconds cannot reach (9999-12-31, for ever) is missing."""
+    zoned = pa.types.is_timestamp(values.type) and values.type.tz is not None
+    moments = pd.Series(typed(pc.local_timestamp(values) if zoned else values, "date", Format()).values)
+    days = moments.dt.normalize()
+    text = pd.Series(pd.Categorical(days.dt.strftime("%Y-%m-%d")))
+    timed = bool((days != moments)[moments.notna()].any())
+    return Column(name, text, days, DateFormat(None, has_offset=zoned), timed)

@@ -95,7 +95,7 @@ def _sniff_table(name: str, lines: list[str]) -> tuple[str, int, tuple[str, ...]
     """(separator, lines before the header, header)."""
     fits = [(fit, separator) for separator in _SEPARATORS if (fit := _fit(lines, separator)) is not None]
     if not fits:
-        if any(len(row) > 1 for row in csv.reader(lines, delimiter=";")) or any("," in line for line in lines):
+        if any(sign in line for line in lines for sign in ";,"):
             raise DataError(f"{name}: the lines have no common number of columns")
         raise DataError(f"{name}: one column only; known separators are comma, semicolon, tab and |")
     # Decimal commas split rows as evenly as a separator does, but they leave the header whole.
@@ -116,13 +116,7 @@ def _numbered(cells: list[str]) -> bool:
 
 def _fit(lines: list[str], separator: str) -> tuple[tuple[float, float], int, tuple[str, ...]] | None:
     """(shares of the next few and of all lines with the usual number of columns, lines before the header, header)."""
-    rows: list[tuple[int, list[str]]] = []
-    reader = csv.reader(lines, delimiter=separator)
-    before = 0
-    for row in reader:
-        if any(cell.strip() for cell in row):
-            rows.append((before, row))
-        before = reader.line_num
+    rows = _rows(lines, separator)
     counts = Counter(len(row) for _, row in rows[len(rows) // 3 :])
     if not counts:
         return None
@@ -137,3 +131,18 @@ def _fit(lines: list[str], separator: str) -> tuple[tuple[float, float], int, tu
             near = usual[: _NEAR + 1]
             return (sum(near) / len(near), round(sum(usual) / len(usual), 1)), skipped, tuple(cells)
     return None
+
+
+def _rows(lines: list[str], separator: str) -> list[tuple[int, list[str]]]:
+    """(lines before it, cells) of each row that has any; none where a cell is longer than `csv` allows."""
+    rows: list[tuple[int, list[str]]] = []
+    reader = csv.reader(lines, delimiter=separator)
+    before = 0
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                rows.append((before, row))
+            before = reader.line_num
+    except csv.Error:
+        return []
+    return rows

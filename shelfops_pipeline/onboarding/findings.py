@@ -42,7 +42,7 @@ from shelfops_pipeline.data.source import (
 )
 from shelfops_pipeline.onboarding.meaning import Reading
 from shelfops_pipeline.onboarding.sample import Sample
-from shelfops_pipeline.onboarding.words import Meaning
+from shelfops_pipeline.onboarding.words import LONGEST_NAME, Meaning
 
 CANONICAL: Final = frozenset(
     (
@@ -94,8 +94,11 @@ def mapped(reading: Reading, told: Mapping[str, Meaning]) -> Columns:
 
 
 def unused(name: str, names: Mapping[str, object]) -> str:
-    """`name`, with a number behind it where it is taken or means something else."""
+    """`name`, a `slug`, with a number behind it where it is taken or means something else."""
     reserved = CANONICAL | {VALUE, SOURCE, LINE, HOLIDAY, KNOWN_FUTURE}
+    stem, _, last = name.rpartition("_") if re.search(r"_\d+$", name) else (name, "", "1")
+    number = int(last)
     while name in names or name in reserved:
-        name = f"{name}_2" if not re.search(r"_\d+$", name) else f"{name[:-1]}{int(name[-1]) + 1}"
+        number += 1
+        name = f"{stem[: LONGEST_NAME - len(f'_{number}')]}_{number}"
     return name

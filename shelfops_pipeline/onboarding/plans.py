@@ -22,7 +22,7 @@ _WEEK: Final = 7
 def dated(reading: Reading, sales: Reading) -> Finding:
     """The finding on a table with dates: a plan, something known only afterwards, or a calendar."""
     date, until, sold = reading.column(Meaning.DATE), reading.column(Meaning.UNTIL), sales.column(Meaning.DATE)
-    if date is None or sold is None or date.dates is None or sold.dates is None:
+    if date is None or sold is None or date.dates is None or sold.dates is None or date.dates.isna().all():
         return Finding(reading, Role.UNUSED, "no dates that can be read")
     if until is not None and _pattern(until) != _pattern(date):
         return Finding(reading, Role.UNUSED, f"`{date.name}` and `{until.name}` are written in different date formats")
@@ -64,7 +64,8 @@ def _listed_promotions(reading: Reading, columns: Columns, until: Column | None)
 
 def _plan_or_past(reading: Reading, columns: Columns, asked: tuple[str, ...], last_sale: pd.Timestamp) -> Finding:
     keys = mapped(reading, {DATE: Meaning.DATE, UNTIL: Meaning.UNTIL, STORE_ID: Meaning.STORE, ITEM_ID: Meaning.ITEM})
-    ends = [c.dates.max() for m in (Meaning.DATE, Meaning.UNTIL) if (c := reading.column(m)) and c.dates is not None]
+    dated = [c.dates for m in (Meaning.DATE, Meaning.UNTIL) if (c := reading.column(m)) and c.dates is not None]
+    ends = [dates.max() for dates in dated if dates.notna().any()]
     ahead = max(ends) > last_sale
     far = f"reaches to {max(ends):%Y-%m-%d}" + (", beyond the last sale" if ahead else "")
     meant = any(meaning in reading.choices for meaning in _MEANT_AHEAD) or ON_PROMOTION in columns or UNTIL in keys

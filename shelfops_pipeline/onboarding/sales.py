@@ -105,9 +105,11 @@ def _with_measures(reading: Reading) -> Reading:
             why = "the only dates" if len(dates) == 1 else f"dates, as {len(dates) - 1} more columns"
             others = tuple(c.name for c in dates if c is not first)
             reading = reading.taking(Choice(first.name, Meaning.DATE, 0.9 if not others else 0.5, why, others))
-    if Meaning.DATE not in reading.choices or Meaning.ON_HAND in reading.choices:
+    if Meaning.DATE not in reading.choices:
         return reading
-    return _settle_sales(_by_product(_by_kind(reading)))
+    if Meaning.ON_HAND not in reading.choices:  # numbers beside a count of stock may be anything
+        reading = _by_product(_by_kind(reading))
+    return _settle_sales(reading)
 
 
 def _candidates(reading: Reading) -> list[Column]:

@@ -12,7 +12,7 @@ import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from shelfops_pipeline.data.sources.cells import MISSING
+from shelfops_pipeline.data.sources.cells import MISSING, as_text
 from shelfops_pipeline.data.text_format import Format
 from shelfops_pipeline.errors import DataError
 from shelfops_pipeline.onboarding.cells import sniff_dates, sniff_signs
@@ -174,11 +174,20 @@ def _parquet_sample(name: str, paths: Sequence[Path], chosen: list[Path], share:
             tables.append(pa.concat_tables(_slices(file, per_file)))
         except (pa.ArrowInvalid, OSError) as error:
             raise DataError(f"{path.name}: not a readable Parquet file: {str(error)[:120]}") from error
-    table = pa.concat_tables(tables, promote_options="permissive")
+    table = _together(tables)
     whole = len(chosen) == len(paths) and table.num_rows == total
     columns = {n: parquet_column(n, table[n]) for n in table.column_names}
     rows = table.num_rows if whole else round(total * share)
     return Sample(name, tuple(paths), Format(), columns, rows, whole), [part.num_rows for part in tables]
+
+
+def _together(tables: Sequence[pa.Table]) -> pa.Table:
+    """One below the other. Where the types of a column have nothing in common, all is text, as each file is read."""
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowTypeError:
+        texts = [pa.table({name: as_text(table[name]) for name in table.column_names}) for table in tables]
+        return pa.concat_tables(texts)
 
 
 def _slices(file: pq.ParquetFile, most: int) -> Iterator[pa.Table]:

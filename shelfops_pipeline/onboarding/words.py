@@ -48,6 +48,8 @@ class Meaning(StrEnum):
     CURRENCY = "currency"
 
 
+LONGEST_NAME: Final = 40
+"""Characters of a name in a mapping."""
 _IDS: Final = frozenset((Meaning.STORE, Meaning.ITEM, Meaning.TICKET, Meaning.SUPPLIER))
 _SUFFIXES: Final = ("nummer", "nr", "id", "code", "no", "nbr", "key", "num")
 _SHORTEST_PART: Final = 4
@@ -117,7 +119,7 @@ def slug(name: str) -> str:
     """A name of small letters, digits and _ for a column of any name."""
     folded = unicodedata.normalize("NFKD", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().translate(_LETTERS))
     plain = re.sub(r"[^a-z0-9]+", "_", folded.encode("ascii", "ignore").decode()).strip("_")
-    return (plain if plain[:1].isalpha() else f"x_{plain}".rstrip("_"))[:40]
+    return (plain if plain[:1].isalpha() else f"x_{plain}".rstrip("_"))[:LONGEST_NAME]
 
 
 def is_about(name: str, topic: str) -> bool:

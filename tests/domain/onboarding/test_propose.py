@@ -17,6 +17,7 @@ from shelfops_pipeline.onboarding.propose import Proposal, propose
 from shelfops_pipeline.onboarding.write import to_yaml
 from tests.domain.onboarding import retailers
 
+DAYS = retailers.days("2024-01-01", 60)
 ALL = [
     retailers.alpenmarkt,
     retailers.mercado,
@@ -343,3 +344,19 @@ def test_numbers_that_reach_beyond_the_last_sale_are_asked_about(tmp_path: Path)
     proposal = proposal_of(folder)
     assert proposal.mapping.known_future[0].columns["brent"] == "brent"
     assert any("If measured, move it to `past`" in question for question in proposal.questions)
+
+
+def test_sales_beside_a_count_of_stock_are_sales(tmp_path: Path) -> None:
+    rows = [(day, "S1", f"I{i}", (n + i) % 7, 40 - n % 30) for n, day in enumerate(DAYS) for i in range(3)]
+    retailers.lines(tmp_path / "shop", "sales.csv", [("date", "store", "item", "sales", "stock_on_hand"), *rows], ",")
+    assert proposal_of(tmp_path / "shop").mapping.transactions.columns["quantity"] == "sales"
+
+
+def test_names_that_begin_alike_stay_apart_however_long_they_are(tmp_path: Path) -> None:
+    name = "how_much_rain_fell_at_the_nearest_weather_station"
+    header = ("date", "store", "item", "units", f"{name}_by_day", f"{name}_by_night")
+    rows = [(day, "S1", "A", n % 7, n % 5 + 0.5, n % 6 + 0.5) for n, day in enumerate(DAYS)]
+    mapping = proposal_of(retailers.lines(tmp_path / "shop", "sales.csv", [header, *rows], ",")).mapping
+    first, second = mapping.past[0].covariates
+    assert (len(first), len(second)) == (40, 40)
+    assert first[:-2] == second[:-2]

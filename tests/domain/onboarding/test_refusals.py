@@ -52,6 +52,14 @@ def test_unreadable_files_beside_readable_ones_are_told_and_left_alone(tmp_path:
     assert catalog.others[0].startswith("broken.csv.gz: not a valid gzip file")
 
 
+def test_a_file_with_an_endless_line_is_told_and_left_alone(tmp_path: Path) -> None:
+    lines(tmp_path, "sales.csv", SALES, ",")
+    (tmp_path / "dump.txt").write_text("x" * 200_000)
+    catalog = read_catalog(tmp_path)
+    assert [table.name for table in catalog.tables] == ["sales.csv"]
+    assert catalog.others[0].startswith("dump.txt: one column only")
+
+
 def test_no_table_of_sales_says_what_was_seen(tmp_path: Path) -> None:
     lines(tmp_path, "items.csv", [("sku", "group"), ("A", "x"), ("B", "y")], ",")
     lines(tmp_path, "visits.csv", [("date", "weather"), ("2023-01-01", "sun"), ("2023-01-02", "rain")], ",")

@@ -116,6 +116,7 @@ def test_three_digits_behind_a_sign_are_decided_by_the_other_cells(
         (["20240131", "20240201"], False, "%Y%m%d"),
         (["20240131081500", "20240201090000"], False, "%Y%m%d%H%M%S"),
         (["Jan 31, 2024", "Feb 1, 2024"], False, "%b %d, %Y"),
+        (["May 31, 2024", "June 1, 2024"], False, "%B %d, %Y"),
     ],
 )
 def test_the_format_of_dates(texts: list[str], day_first: bool, pattern: str | None) -> None:
