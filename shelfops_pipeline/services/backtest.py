@@ -44,7 +44,7 @@ def run_backtest_command(settings: Settings, out: Path) -> None:
     tell_refused(loaded.validation)
     tell_tuned(plan.notes)
     _show(scores, f"{s.dataset}: {len(result.origins)} folds of {s.horizon} periods")
-    console.print(", ".join(map(str, written)))
+    console.print(", ".join(map(str, written)), markup=False)
 
 
 def _show(scores: "pd.DataFrame", title: str) -> None:

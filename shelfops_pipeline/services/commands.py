@@ -55,7 +55,7 @@ def show_result(settings: Settings) -> None:
     console.print(metrics_view(metrics, f"{settings.dataset}: backtest over all folds"))
     for entry in newest.values():
         verdict = "[green]promoted" if entry.status is Status.CHAMPION else "[yellow]not promoted"
-        console.print(f"{entry.version} ({entry.feature_tier}): {verdict}[/]: {entry.reason}")
+        console.print(f"{entry.version} ({entry.feature_tier}): {verdict}[/]: {escape(entry.reason)}")
         if tuned := read_manifest(settings.models / entry.version).recipe.get("tuned"):
             console.print(f"{entry.version}: tuned parameters: {tuned}", highlight=False)
     pointer = registry.champion()
@@ -93,7 +93,9 @@ def run_forecast(settings: Settings, out: Path, as_of: date | None) -> None:
     tell_tuned(plan.notes)
     tell_plans(panel, settings.horizon)
     tell_closed(panel)
-    console.print(f"{out}: {table.num_rows:,} rows, {panel.n_series:,} series × {settings.horizon} periods")
+    console.print(
+        f"{escape(str(out))}: {table.num_rows:,} rows, {panel.n_series:,} series × {settings.horizon} periods"
+    )
 
 
 def show_doctor(settings: Settings, as_json: bool = False) -> None:

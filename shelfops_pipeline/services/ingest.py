@@ -1,10 +1,10 @@
 """`shelfops ingest` and `shelfops quarantine`: what is new is judged, what was refused is shown and released."""
 
-import getpass
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date, timedelta
 
+from rich.markup import escape
 from rich.table import Table
 
 from shelfops_pipeline.data.source import Live
@@ -14,10 +14,11 @@ from shelfops_pipeline.gate.reasons import Reason
 from shelfops_pipeline.ingestion.sync import SyncPlan
 from shelfops_pipeline.services.console import console, step_progress
 from shelfops_pipeline.services.pipeline import Pipeline, Report, open_pipeline, require_directory
+from shelfops_pipeline.services.warehouse import actor
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.ingested import period_records
 from shelfops_pipeline.store.quarantine import quarantined, release
-from shelfops_pipeline.store.records import PeriodRecord
+from shelfops_pipeline.store.records import PeriodRecord, QuarantineView
 
 
 def run_ingest(settings: Settings, everything: bool) -> None:
@@ -58,17 +59,22 @@ def show_quarantine(settings: Settings, reason: str | None, start: date | None, 
     if not view.counts:
         console.print(f"{name}: nothing in quarantine" + (" of that kind" if reason or start or end else ""))
         return
+    console.print(quarantine_table(view, name))
+    console.print(", ".join(f"{reason} {n:,}" for reason, n in view.counts.items()))
+
+
+def quarantine_table(view: QuarantineView, name: str) -> Table:
+    """The rows as they came: what they say is no markup."""
     table = Table(title=f"{name}: {sum(view.counts.values()):,} rows in quarantine", title_justify="left")
     for column in ("fingerprint", "period", "reason"):
         table.add_column(column, no_wrap=True)
     for column in ("where", "row"):
         table.add_column(column, overflow="fold")
     for row in view.rows:
-        where = row.source if row.line is None else f"{row.source}:{row.line}"
+        where = str(row.source) if row.line is None else f"{row.source}:{row.line}"
         content = ", ".join(f"{k}={v}" for k, v in row.row.items() if v is not None)
-        table.add_row(row.fingerprint[:_SHORT], row.partition_key, row.reason, where, content)
-    console.print(table)
-    console.print(", ".join(f"{reason} {n:,}" for reason, n in view.counts.items()))
+        table.add_row(row.fingerprint[:_SHORT], row.partition_key, row.reason, escape(where), escape(content))
+    return table
 
 
 _SHORT = 12  # hexadecimal digits of a fingerprint that are shown, and enough to name one
@@ -83,7 +89,7 @@ def release_rows(settings: Settings, names: Sequence[str], reason: str | None, n
         with pipeline.engine() as engine:
             view = quarantined(engine, dataset, reason=reason, limit=_EVERY)
             chosen = _chosen({row.fingerprint for row in view.rows}, names)
-            keys = release(engine, dataset, chosen, note, getpass.getuser())
+            keys = release(engine, dataset, chosen, note, actor(settings))
         for first, last in _ranges([date.fromisoformat(key) for key in keys], pipeline):
             pipeline.validate_again(first, last, board.report)
         with pipeline.engine() as engine:

@@ -33,7 +33,7 @@ def show_model(settings: Settings, version: str) -> None:
     manifest = registry.check(entry)
     console.print(f"[bold]{version}[/] ({entry.feature_tier}, {entry.status}): {escape(entry.reason)}")
     table = Table(show_header=False)
-    table.add_row("folder", str(settings.models / version))
+    table.add_row("folder", escape(str(settings.models / version)))
     table.add_row("trained on", f"{manifest.dataset}, {manifest.training_start} to {manifest.training_cutoff}")
     table.add_row("horizon", f"{manifest.horizon} {manifest.grain}s")
     table.add_row("features", f"{len(manifest.features)}: {', '.join(f.name for f in manifest.features[:8])}, ...")

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from rich.markup import escape
+
 from shelfops_pipeline.contracts.columns import Grain
 from shelfops_pipeline.data.mapping import Mapping, load_mapping
 from shelfops_pipeline.data.sources.mapped import Mapped
@@ -73,19 +75,21 @@ def _show(proposal: Proposal) -> None:
         console.print("  " + ("holidays: those of the calendar table" if mapping.calendar else told), highlight=False)
     else:
         guess = "" if proposal.country.why == AS_ASKED else " (a guess; --country sets it)"
-        console.print(f"  holidays of {proposal.country.code}: {proposal.country.why}{guess}", highlight=False)
+        console.print(f"  holidays of {proposal.country.code}: {escape(proposal.country.why)}{guess}", highlight=False)
 
 
 def _next(out: Path, folder: Path, again: str, proposal: Proposal, quality: Quality | None) -> None:
     weekly = proposal.mapping.grain is Grain.WEEK
     where = f"--dataset {shlex.quote(str(out))} --data {shlex.quote(str(folder))}"
-    console.print(f"\n[green]✓[/] [bold]{out}[/] is written. Look through it, then:", highlight=False, soft_wrap=True)
+    console.print(
+        f"\n[green]✓[/] [bold]{escape(str(out))}[/] is written. Look through it, then:", highlight=False, soft_wrap=True
+    )
     for command in (
         again,
         f"shelfops ingest {where}",
         f"shelfops forecast {where} --horizon {8 if weekly else 28} --out forecast.parquet",
     ):
-        console.print(f"  {command}", highlight=False, soft_wrap=True)
+        console.print(f"  {command}", highlight=False, markup=False, soft_wrap=True)
     if quality is None:
         console.print("  The files are too large to be read through here: --check does, and reports.", highlight=False)
 
@@ -117,14 +121,16 @@ def run_check(path: Path, data: Path | None, settings: Settings) -> None:
         faults.append(describe_bad(bad, limit))  # all in all it is fine, yet `shelfops ingest` would stop there
     if len(faults) > 1:
         for fault in faults:
-            errors.print(f"[red]✗[/] {fault}", highlight=False, soft_wrap=True)
+            errors.print(f"[red]✗[/] {escape(fault)}", highlight=False, soft_wrap=True)
     if faults:
         raise ShelfOpsError(f"{path}: {faults[0] if len(faults) == 1 else f'{len(faults)} faults, as listed above'}")
     if quality is not None:
         console.print(quality_view(quality))
         facts = {name: value for name, value, _ in quality_facts(quality)}
         text = f"{facts['rows']} rows, {facts['span']}, {facts['series']} series; known ahead: {facts['known ahead']}"
-        console.print(f"\n[green]✓[/] [bold]{path}[/] is fine: {text}", highlight=False, soft_wrap=True)
+        console.print(
+            f"\n[green]✓[/] [bold]{escape(str(path))}[/] is fine: {escape(text)}", highlight=False, soft_wrap=True
+        )
 
 
 def _faults(mapping: Mapping, folder: Path) -> Iterator[str]:

@@ -47,7 +47,7 @@ def quality_view(quality: Quality) -> RenderableType:
     facts.add_column(style="dim")
     facts.add_column()
     for name, value, good in quality_facts(quality):
-        facts.add_row(name, value if good else f"[yellow]{value}")
+        facts.add_row(name, Text(value, style="" if good else "yellow"))
     return _block("Quality of all rows", Padding(facts, (0, 0, 0, 2), expand=False))
 
 
@@ -123,7 +123,7 @@ def _columns(finding: Finding, used: Mapping[str, list[str]]) -> Table:
                 ", ".join(names),
                 example,
                 sure if choice.confidence >= SURE else f"[yellow]{sure}",
-                choice.why,
+                Text(choice.why),
             )
     for name, value in finding.columns.items():
         if isinstance(value, Constant):
