@@ -20,8 +20,9 @@ TOKENS: Final = {
     "axes.labelcolor": MUTED,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
+    "text.parse_math": False,
 }
-"""The theme in Matplotlib's words."""
+"""The theme in Matplotlib's words. Between two dollars of a name stands no formula: some would not even parse."""
 _HEAD: Final = 1.3
 """Inches above the axes: the title, its caption, and the first panel's heading."""
 

@@ -143,6 +143,14 @@ def test_one_series_and_no_data_at_all_are_drawn(panel: Panel, change: Any, tmp_
     assert {p.name for p in tmp_path.iterdir()} == {p.name for p in written.values()}
 
 
+def test_dollars_in_a_name_are_no_formula(panel: Panel, tmp_path: Path) -> None:
+    categories = Static(np.arange(panel.n_series, dtype=np.int32) % 2, ("Gifts $5_$10", "Save $5 #1 or $6"))
+    stores = np.array([f"A$^$B {s}" for s in panel.store_ids])
+    named = replace(panel, dataset="$\\shop$", store_ids=stores, static=panel.static | {CATEGORY: categories})
+    assert all(path.is_file() for path in write_eda(named, tmp_path).values())
+    assert "Gifts $5_$10" in said(PICTURES["eda_promotion_lift"](named))
+
+
 def test_what_cannot_be_drawn_says_why(panel: Panel) -> None:
     words = {name: said(draw(silent(panel))) for name, draw in PICTURES.items()}
     assert "No demand is known" in words["eda_seasonality"]

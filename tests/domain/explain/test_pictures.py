@@ -37,6 +37,13 @@ def test_text_is_set_in_inter(log_case: Any, caplog: pytest.LogCaptureFixture, t
     assert "findfont" not in caplog.text
 
 
+def test_dollars_in_a_name_are_no_formula(log_case: Any, tmp_path: Path) -> None:
+    found = explain(log_case.booster, log_case.X[:1], log_case.names)
+    fig = waterfall(found, to_units(found, "log"), 0, log_case.features, "Save $5 #1 or $6", "store A$^$B")
+    save_figure(fig, tmp_path / "one.png")
+    assert "store A$^$B" in said(fig)
+
+
 def test_five_waterfalls_lead_from_the_start_to_the_prediction(case: Any, tmp_path: Path) -> None:
     chosen = representatives(case.predicted, case.y, case.column("promo"), case.column("history"))
     found = explain(case.booster, case.X[list(chosen.values())], case.names)
