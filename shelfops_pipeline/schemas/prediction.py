@@ -12,6 +12,7 @@ from shelfops_pipeline.errors import DataError
 from shelfops_pipeline.inference.state import SeriesState
 
 _FRAME_ROWS: Final = 5_000
+_LARGEST: Final = float(np.finfo(np.float32).max)
 
 
 class PredictionInputSchema(pa.DataFrameModel):
@@ -34,14 +35,14 @@ def check_prediction_input(panel: Panel, state: SeriesState) -> pd.DataFrame:
 
     Raises DataError naming the first channel or series that cannot be predicted from.
     """
-    for name, low, high in (
-        (OPEN, 0, 1),
-        (ON_PROMOTION, 0, 1),
-        (PRICE, np.nextafter(0, 1), np.inf),
-        (HOLIDAY, 0, np.inf),
+    for name, low, high, told in (
+        (OPEN, 0, 1, "0 or 1"),
+        (ON_PROMOTION, 0, 1, "0 to 1"),
+        (PRICE, np.nextafter(0, 1), _LARGEST, "more than 0"),
+        (HOLIDAY, 0, _LARGEST, "0 or the number of a kind"),
     ):
         if name in state.layout.channels:
-            _check_channel(panel, state, name, low, high)
+            _check_channel(panel, state, name, low, high, told)
     if np.isinf(state.scalars).any():
         bad = int(np.isinf(state.scalars).any(axis=1).argmax())
         raise DataError(f"prediction input: {panel.store_ids[bad]}/{panel.item_ids[bad]} has an infinite feature")
@@ -79,13 +80,14 @@ def check_series(panel: Panel) -> None:
         raise DataError("prediction input: a series appears twice in the panel; rebuild it with `shelfops ingest`")
 
 
-def _check_channel(panel: Panel, state: SeriesState, name: str, low: float, high: float) -> None:
+def _check_channel(panel: Panel, state: SeriesState, name: str, low: float, high: float, told: str) -> None:
+    """Raises DataError at the first value ahead that is known and not within `low`..`high`, which are `told` so."""
     values = state.channel(name)[:, -state.layout.horizon :]
     bad = (values < low) | (values > high)
     if bad.any():
         s, h = np.argwhere(bad)[0]
         raise DataError(
             f"prediction input: {name} of {panel.store_ids[s]}/{panel.item_ids[s]} on {state.target_dates[h]} is"
-            f" {values[s, h]:g}, expected {low:g} to {high:g}; correct the known-future data"
+            f" {values[s, h]:g}, expected {told}; correct the known-future data"
             f" ({int(bad.sum())} such values)"
         )

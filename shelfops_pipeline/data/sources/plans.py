@@ -165,8 +165,8 @@ def _impossible(name: str, values: NDArray[np.float64]) -> NDArray[np.bool_]:
         HOLIDAY: ~np.isin(values, (0, 1, 2, 3)),
         ON_PROMOTION: values < 0,
         PRICE: values < 0,
-    }.get(name, np.isinf(values))
-    return wrong & ~np.isnan(values)
+    }.get(name, np.zeros(len(values), dtype=bool))
+    return (wrong | np.isinf(values)) & ~np.isnan(values)
 
 
 def _channel(rows: pd.DataFrame, name: str) -> pd.DataFrame:

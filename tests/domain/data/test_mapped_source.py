@@ -306,6 +306,8 @@ def test_without_a_plan_what_the_till_says_of_promotions_is_no_channel(shop: Cal
         ("holiday", "7", "7 is no kind of holiday"),
         ("price", "-1", "-1 is no price"),
         ("on_promotion", "-1", "-1 is no promotion"),
+        ("price", "inf", "inf is no price"),
+        ("on_promotion", "inf", "inf is no promotion"),
         ("rain", "inf", "inf is no number"),
         ("rain", "Regen", "plan.csv, column X, line 2: a number, yes or no is expected, found 'Regen'"),
     ],

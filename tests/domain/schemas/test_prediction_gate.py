@@ -39,20 +39,20 @@ def test_sound_input_passes_and_is_returned_as_a_frame(panel: Panel, state: Seri
 
 
 @pytest.mark.parametrize(
-    ("channel", "value"),
+    ("channel", "value", "expected"),
     [
-        *((PRICE, v) for v in (0.0, -2.0)),
-        *((OPEN, v) for v in (2.0, -1.0)),
-        *((ON_PROMOTION, v) for v in (1.5, -1.0)),
-        (HOLIDAY, -1.0),
+        *((PRICE, v, "more than 0") for v in (0.0, -2.0, np.inf)),
+        *((OPEN, v, "0 or 1") for v in (2.0, -1.0)),
+        *((ON_PROMOTION, v, "0 to 1") for v in (1.5, -1.0)),
+        *((HOLIDAY, v, "0 or the number of a kind") for v in (-1.0, np.inf)),
     ],
 )
 def test_an_impossible_value_is_named_by_channel_series_and_date(
-    panel: Panel, state: SeriesState, channel: str, value: float
+    panel: Panel, state: SeriesState, channel: str, value: float, expected: str
 ) -> None:
     set_cell(state, channel, 7, 3, value)
     day = state.target_dates[2]
-    with pytest.raises(DataError, match=rf"{channel} of S2/milk on {day} is {value:g}") as error:
+    with pytest.raises(DataError, match=rf"{channel} of S2/milk on {day} is {value:g}, expected {expected};") as error:
         check_prediction_input(panel, state)
     assert "correct the known-future data (1 such values)" in str(error.value)
 
