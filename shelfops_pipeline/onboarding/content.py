@@ -61,8 +61,9 @@ def spread_within(column: Column, group: Column) -> float:
     numbers, codes = _numbers(column), group.codes
     known = np.isfinite(numbers) & (codes >= 0)
     numbers, codes = numbers[known], codes[known]
-    if len(numbers) < 2 or numbers.std() == 0:
+    if len(numbers) < 2 or _is_constant(numbers):
         return 0.0
+    numbers = numbers / np.abs(numbers).max()  # whose squares stay within reach
     count = np.maximum(np.bincount(codes), 1)
     mean = np.bincount(codes, numbers) / count
     return float((numbers - mean[codes]).std() / numbers.std())
@@ -82,17 +83,18 @@ def mean_ratio(measure: Column, flags: NDArray[np.float64], series: NDArray[np.i
 
 
 def product(columns: Sequence[Column]) -> tuple[Column, Column, Column] | None:
-    """(a, b, c) with c = a × b in nearly all rows, where neither a nor b is 1 throughout; None if there are none."""
+    """(a, b, c) with c = a × b in nearly all rows, where neither a nor b is constant; None if there are none."""
     some = [column for column in columns if column.is_number][:_MOST_NUMBERS]
     rows = np.linspace(0, len(some[0]) - 1, min(len(some[0]), _PRODUCT_ROWS)).astype(int) if some else np.empty(0, int)
     values = [_numbers(column)[rows] for column in some]
     best: tuple[float, tuple[Column, Column, Column]] | None = None
     for i in range(len(some)):
         for j in range(i + 1, len(some)):
-            if np.nanstd(values[i]) == 0 or np.nanstd(values[j]) == 0:
+            if _is_constant(values[i]) or _is_constant(values[j]):
                 continue
             for k in set(range(len(some))) - {i, j}:
-                share = _share_equal(values[i] * values[j], values[k])
+                with np.errstate(over="ignore"):
+                    share = _share_equal(values[i] * values[j], values[k])
                 if share > (best[0] if best else 0.9):
                     best = share, (some[i], some[j], some[k])
     return None if best is None else best[1]
@@ -100,6 +102,11 @@ def product(columns: Sequence[Column]) -> tuple[Column, Column, Column] | None:
 
 def _numbers(column: Column) -> NDArray[np.float64]:
     return np.full(len(column), np.nan) if column.numbers is None else column.numbers
+
+
+def _is_constant(values: NDArray[np.float64]) -> bool:
+    known = values[np.isfinite(values)]
+    return not len(known) or bool(known.min() == known.max())
 
 
 def _share_equal(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

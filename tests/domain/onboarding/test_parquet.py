@@ -75,6 +75,14 @@ def test_a_number_that_no_integer_holds_is_a_number(values: pa.Array, number: fl
     assert parquet_column("x", pa.chunked_array([values])).finite.tolist() == [number, 3]
 
 
+def test_products_of_numbers_may_be_too_large(tmp_path: Path) -> None:
+    frame = sales()
+    frame.assign(a=np.where(frame.index % 2, -1e300, 7.5), b=np.where(frame.index % 3, 1e200, 2.5)).to_parquet(
+        tmp_path / "sales.parquet"
+    )
+    assert onboarded(tmp_path)[0].mapping.transactions.columns["quantity"] == "units"
+
+
 @pytest.mark.parametrize(
     ("values", "example"),
     [
