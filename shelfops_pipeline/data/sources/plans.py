@@ -38,6 +38,7 @@ from shelfops_pipeline.errors import DataError
 _KEYS: Final = (DATE, STORE_ID, ITEM_ID)
 # What of a channel the transactions themselves say, under the name that it has there.
 _SOLD: Final = {ON_PROMOTION: ON_PROMOTION, PRICE: UNIT_PRICE}
+_LARGEST: Final = float(np.finfo(np.float32).max)
 _MEANING: Final = {
     OPEN: "opening (1 open, 0 closed)",
     HOLIDAY: "kind of holiday (0 none, 1, 2 or 3)",
@@ -87,6 +88,7 @@ def _seen(mapping: Mapping, folder: Path | None, first: date, last: date) -> tup
             if total and len(rows):
                 since = min(since, rows[DATE].min().date())
             for name in table.covariates:
+                _check(name, rows, f"past.{i}")
                 seen[name].append(_channel(rows, name))
     return seen, since
 
@@ -144,7 +146,7 @@ def _each_day(rows: pd.DataFrame, what: str, first: date, reach: date) -> pd.Dat
 
 
 def _check(name: str, rows: pd.DataFrame, what: str) -> None:
-    """Raises DataError for a value that a reserved channel cannot have."""
+    """Raises DataError for a value that the channel cannot have."""
     values = rows[name].to_numpy()
     wrong = _impossible(name, values)
     if wrong.any():
@@ -159,14 +161,14 @@ def _place(rows: pd.DataFrame, row: int) -> str:
 
 
 def _impossible(name: str, values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which values no channel of that name can have; an unknown one is none of them."""
+    """Which values no channel of that name can have, channels being of single precision; an unknown one is none."""
     wrong: NDArray[np.bool_] = {
         OPEN: (values != 0) & (values != 1),
         HOLIDAY: ~np.isin(values, (0, 1, 2, 3)),
         ON_PROMOTION: values < 0,
         PRICE: values < 0,
     }.get(name, np.zeros(len(values), dtype=bool))
-    return (wrong | np.isinf(values)) & ~np.isnan(values)
+    return (wrong | (np.abs(values) > _LARGEST)) & ~np.isnan(values)
 
 
 def _channel(rows: pd.DataFrame, name: str) -> pd.DataFrame:

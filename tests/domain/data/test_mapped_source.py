@@ -309,6 +309,7 @@ def test_without_a_plan_what_the_till_says_of_promotions_is_no_channel(shop: Cal
         ("price", "inf", "inf is no price"),
         ("on_promotion", "inf", "inf is no promotion"),
         ("rain", "inf", "inf is no number"),
+        ("rain", "1e40", "1e+40 is no number"),
         ("rain", "Regen", "plan.csv, column X, line 2: a number, yes or no is expected, found 'Regen'"),
     ],
 )
@@ -351,6 +352,14 @@ def test_a_slip_in_a_plans_year_does_not_stretch_the_panel(shop: Callable[..., M
     put("plan.csv", "Tag;X\n04.02.2024;1\n04.02.2204;1\n")
     plan = {"files": "plan.csv", "format": FORM, "columns": {"date": "Tag", "rain": "X"}}
     assert panel_of(shop(csv_of(pd.date_range("2024-02-01", periods=3)), known_future=[plan])).n_periods == 4
+
+
+def test_what_was_measured_is_finite(shop: Callable[..., Mapped], put: Put) -> None:
+    put("rain.csv", "Tag;X\n02.02.2024;inf\n")
+    past = {"files": "rain.csv", "format": FORM, "columns": {"date": "Tag", "rain": "X"}}
+    source = shop(csv_of(pd.date_range("2024-02-01", periods=3)), past=[past])
+    with pytest.raises(DataError, match=r"past\.0: columns\.rain: inf is no number \(rain\.csv, line 2\)"):
+        source.reference()
 
 
 def test_what_is_known_only_afterwards_ends_with_the_sales(shop: Callable[..., Mapped], put: Put) -> None:
