@@ -157,6 +157,15 @@ class Rules(Part):
     max_quantity: float = Field(1e6, gt=0)
     tolerated_share: float = Field(0.0, ge=0, le=1)
 
+    @field_validator("item_pattern")
+    @classmethod
+    def _is_a_pattern(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        return pattern
+
 
 class Mapping(Part):
     """A retailer, described."""
@@ -206,7 +215,18 @@ class Mapping(Part):
             self.calendar.need("calendar", DATE, NAME)
             self.calendar.refuse_others("calendar", DATE, NAME, KIND, SCOPE)
         self._covariates_are_clear()
+        self._key_is_clear()
         return self
+
+    def _key_is_clear(self) -> None:
+        """A duplicate is looked for among the rows of a period, by columns that these have under such names."""
+        key = self.rules.unique_key or ()
+        known = [name for name in dict.fromkeys((*self.transactions.columns, QUANTITY)) if name != REVENUE]
+        odd = [name for name in key if name not in (*known, SOURCE, LINE)]
+        if odd:
+            raise ValueError(f"rules.unique_key: {odd[0]} is none of the mapped columns: {', '.join(known)}")
+        if key and TS not in key:
+            raise ValueError(f"rules.unique_key: {TS} is missing: rows of different periods are never compared")
 
     def _covariates_are_clear(self) -> None:
         """Every covariate table has a date and at least one covariate; a name is known in advance, or it is not."""

@@ -96,6 +96,12 @@ TABLE = {"files": "x.csv", "columns": {"date": "d", "price": "p"}}
         ),
         ({"transactions": {"files": "x", "columns": COLUMNS | {"Größe": "c"}}}, "'Größe' cannot be a name here"),
         ({"transactions": {"files": "x", "rows": "week", "columns": COLUMNS}}, "a week cannot be split into days"),
+        (
+            {"rules": {"unique_key": ["ts", "Filiale"]}},
+            "rules.unique_key: Filiale is none of the mapped columns: item_id, ",
+        ),
+        ({"rules": {"unique_key": ["store_id", "item_id"]}}, "rules.unique_key: ts is missing"),
+        ({"rules": {"item_pattern": "K("}}, "rules.item_pattern: 'K(' is no regular expression: missing ), "),
         ({"target": "revenue"}, "columns.revenue is not mapped"),
         ({"stores": {"files": "x", "columns": {"city": "c"}}}, "stores: columns.store_id is not mapped"),
         ({"inventory": {"files": "x", "columns": {"date": "d"}}}, "inventory: columns.store_id is not mapped"),
