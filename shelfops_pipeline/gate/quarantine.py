@@ -67,9 +67,7 @@ def _plain(cell: object) -> Any:
     if isinstance(cell, bool | np.bool_):
         return bool(cell)
     if isinstance(cell, int | np.integer):
-        return (
-            int(cell) if abs(int(cell)) < _EXACT else f"{int(cell):#x}" if int(cell).bit_length() > 999 else str(cell)
-        )
+        return _whole(int(cell))
     if isinstance(cell, float | np.floating):
         return _number(float(cell))
     if isinstance(cell, datetime | date):
