@@ -1,5 +1,6 @@
 """A column of a sample: as text, and as dates or numbers where it can be read so."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, cast
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shelfops_pipeline.data.sources.cells import MISSING, as_text, typed
+from shelfops_pipeline.data.sources.cells import FOR_EVER, MISSING, as_text, typed
 from shelfops_pipeline.data.text_format import Format
 from shelfops_pipeline.onboarding.cells import DateFormat, parse_dates, parse_flags, parse_numbers, sniff_dates
 from shelfops_pipeline.onboarding.words import tokens
@@ -144,14 +145,23 @@ def text_column(name: str, text: "pd.Series[Any]", form: Format) -> Column:
     if not categories:
         return Column(name, text)
     day_first = form.decimal == "," or form.separator == ";" or not _ENGLISH_DATES.intersection(tokens(name))
-    found = sniff_dates(*distinct(text), day_first)
+    found, endless = _sniffed_dates(text, day_first)
     if found is not None and found.share >= _READABLE:
+        text = text.cat.set_categories([c for c in categories if c not in endless])
         cells = pd.Series(np.append(parse_dates(categories, found), np.datetime64("NaT", "ns"))[codes])
         days = cells.dt.normalize()
         return Column(name, text, days, found, timed=bool((days != cells)[cells.notna()].any()))
     numbers = np.append(parse_numbers(categories, form), np.nan)[codes]
     readable = np.isfinite(numbers).sum() / max((codes >= 0).sum(), 1)
     return Column(name, text, numbers=numbers if readable >= _HALF else None)
+
+
+def _sniffed_dates(text: "pd.Series[Any]", day_first: bool) -> tuple[DateFormat | None, set[str]]:
+    """The format of a column's dates, and the texts among them that mean for ever (31.12.9999), which are missing."""
+    told = [(t, n) for t, n in zip(*distinct(text), strict=True)]
+    endless = {t for t, _ in told if re.search(FOR_EVER, t)}
+    dates = [(t, n) for t, n in told if t not in endless]
+    return sniff_dates([t for t, _ in dates], [n for _, n in dates], day_first) if dates else None, endless
 
 
 def parquet_column(name: str, values: pa.ChunkedArray) -> Column:

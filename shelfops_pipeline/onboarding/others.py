@@ -1,7 +1,7 @@
 """What the tables beside the sales are: stores, items, suppliers, stock, plans, things known afterwards, holidays."""
 
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 
@@ -58,9 +58,14 @@ def _dates_by_content(reading: Reading) -> Reading:
     if begin is None or begin.dates is None or Meaning.UNTIL in reading.choices:
         return reading
     for column in reading.free():
-        if column.dates is not None and bool((column.dates >= begin.dates).all()):
+        if column.dates is not None and _ends(column.dates, begin.dates):
             return reading.taking(Choice(column.name, Meaning.UNTIL, 0.5, f"dates that never lie before {begin.name}"))
     return reading
+
+
+def _ends(last: "pd.Series[Any]", first: "pd.Series[Any]") -> bool:
+    """Is it never before the first day? It may be missing: for ever."""
+    return bool(last.notna().any() and ((last >= first) | last.isna()).all())
 
 
 def _is_planned(reading: Reading) -> bool:

@@ -35,7 +35,7 @@ _NO: Final = ("no", "n", "false", "f", "nein", "falsch", "non", "faux")
 _FLAGS: Final = dict.fromkeys(_YES, 1.0) | dict.fromkeys(_NO, 0.0)
 _OFFSET: Final = r"\d{1,2}:\d{2}.*(?:Z|[+-]\d{2}:?(?:\d{2})?)$"
 _LIKE: Final = {" ": r"[\x{A0}\x{202F}\x{2009}]", "'": "[’´`]"}  # how spreadsheets write a space or an apostrophe
-_FOR_EVER: Final = (
+FOR_EVER: Final = (
     r"(?:^|\D)(?:2[3-9]|[3-9]\d)\d\d(?:\D|$)|^(?:2[3-9]|[3-9]\d)\d{6}$"  # a year that no timestamp reaches
 )
 _SHORTEST_DATE: Final = 8  # pandas would read "2024" as a day
@@ -205,7 +205,7 @@ def _ends(values: pa.ChunkedArray, form: Format) -> Cells:
         return Cells(days)
     texts = as_text(values.take(pa.array(np.flatnonzero(bad))))
     bad = bad.copy()
-    bad[bad] = ~pc.match_substring_regex(texts, _FOR_EVER).to_numpy().astype(bool)
+    bad[bad] = ~pc.match_substring_regex(texts, FOR_EVER).to_numpy().astype(bool)
     return Cells(days, bad if bad.any() else None)
 
 

@@ -328,6 +328,19 @@ def test_a_first_and_a_last_day_are_told_by_their_order(tmp_path: Path) -> None:
     assert (plan.columns["date"], plan.columns["until"]) == ("d1", "d2")
 
 
+@pytest.mark.parametrize(("begin", "end"), [("gueltig_ab", "gueltig_bis"), ("x1", "x2")])
+def test_the_last_day_may_be_for_ever(begin: str, end: str, tmp_path: Path) -> None:
+    sold = [(f"{day:%d.%m.%Y}", f"I{i}", (n + i) % 7) for n, day in enumerate(DAYS) for i in range(3)]
+    folder = retailers.lines(tmp_path / "laden", "verkauf.csv", [("Datum", "Artikel", "Menge"), *sold])
+    spans = [("01.01.2024", "31.01.2024", "2,50"), ("01.02.2024", "31.12.9999", "2,75")]
+    prices = [(f"I{i}", *span) for i in range(3) for span in spans]
+    retailers.lines(folder, "preise.csv", [("Artikel", begin, end, "Preis"), *prices])
+    mapping = proposal_of(folder).mapping
+    assert mapping.known_future[0].columns["until"] == end
+    [price] = read(mapping, folder)[1].covariates
+    assert price["value"][price["date"] == "2024-12-24"].tolist() == [2.75] * 3
+
+
 def test_a_weekly_plan_beside_daily_sales_is_not_used_and_says_why(tmp_path: Path) -> None:
     folder = retailers.kaasland(tmp_path)
     plan = [(d, n % 2) for n, d in enumerate(retailers.mondays("2022-01-03", 110))]
