@@ -38,11 +38,6 @@ class Remark(BaseModel):
     note: Note = ""
 
 
-def example(value: dict[str, Any]) -> ConfigDict:
-    """The configuration of an answer with this example."""
-    return ConfigDict(from_attributes=True, json_schema_extra={"examples": [value]})
-
-
 def next_of(entries: list[Any], limit: int, key: str) -> str | None:
     """The `next` of a page: the id of its last entry, where there may be more."""
     return str(getattr(entries[-1], key)) if len(entries) == limit else None

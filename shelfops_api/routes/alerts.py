@@ -19,9 +19,9 @@ from shelfops_api.operations import (
     Remark,
     StoreFilter,
     Told,
-    example,
     next_of,
 )
+from shelfops_api.schemas import example_of
 from shelfops_pipeline.contracts.messages import AlertEvent
 from shelfops_pipeline.contracts.replenishment import AlertKind, AlertSeverity, AlertStatus
 from shelfops_pipeline.store import alerts as store
@@ -62,7 +62,7 @@ _ALERT: Final[dict[str, Any]] = {
 class Alert(Told):
     """One thing that is wrong with the stock of an item in a store."""
 
-    model_config = example(_ALERT)
+    model_config = example_of(_ALERT)
 
     alert_id: str
     store_id: str
@@ -90,7 +90,7 @@ class Alert(Told):
 class AlertPage(Told):
     """Alerts, the most urgent first, then the newest."""
 
-    model_config = example({"alerts": [_ALERT], "next": None})
+    model_config = example_of({"alerts": [_ALERT], "next": None})
 
     alerts: list[Alert]
     next: NextField

@@ -16,11 +16,10 @@ from shelfops_api.operations import (
     Note,
     Operator,
     Told,
-    example,
     half_cursor,
     next_of,
 )
-from shelfops_api.schemas import SeriesId
+from shelfops_api.schemas import SeriesId, example_of
 from shelfops_pipeline.store import item_flags as store
 
 router = APIRouter(prefix="/v1/item-flags", tags=["orders"])
@@ -53,7 +52,7 @@ _EVENT: Final[dict[str, Any]] = {
 class ItemFlag(Told):
     """What was said of an item, in one store or (`store_id` null) in all. null: nothing."""
 
-    model_config = example(_FLAG)
+    model_config = example_of(_FLAG)
 
     item_id: str
     store_id: str | None
@@ -67,7 +66,7 @@ class ItemFlag(Told):
 class ItemFlags(Told):
     """Flags by item and store, those of every store first."""
 
-    model_config = example({"flags": [_FLAG], "next_item": None, "next_store": None})
+    model_config = example_of({"flags": [_FLAG], "next_item": None, "next_store": None})
 
     flags: list[ItemFlag]
     next_item: str | None = Field(
@@ -79,7 +78,7 @@ class ItemFlags(Told):
 class FlagEvent(Told):
     """What somebody said of an item, or took back."""
 
-    model_config = example(_EVENT)
+    model_config = example_of(_EVENT)
 
     event_id: int
     item_id: str
@@ -95,7 +94,7 @@ class FlagEvent(Told):
 class FlagEvents(Told):
     """Changes of flags, the latest first."""
 
-    model_config = example({"events": [_EVENT], "next": None})
+    model_config = example_of({"events": [_EVENT], "next": None})
 
     events: list[FlagEvent]
     next: NextField

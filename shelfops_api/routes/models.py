@@ -9,8 +9,9 @@ from pydantic import Field
 from shelfops_api.auth import Scope, require
 from shelfops_api.deps import SettingsDep
 from shelfops_api.errors import Code, documented
-from shelfops_api.operations import Told, example
+from shelfops_api.operations import Told
 from shelfops_api.registry import read_registry
+from shelfops_api.schemas import example_of
 from shelfops_pipeline.contracts.columns import Status, Tier
 
 router = APIRouter(prefix="/v1/models", tags=["models"], dependencies=[Depends(require(Scope.READ))])
@@ -36,7 +37,7 @@ _MODEL: Final[dict[str, Any]] = {
 class ModelChange(Told):
     """What was once decided about a version."""
 
-    model_config = example(_MODEL["history"][0])
+    model_config = example_of(_MODEL["history"][0])
 
     status: Status
     at: datetime
@@ -47,7 +48,7 @@ class ModelChange(Told):
 class Model(Told):
     """One version of a model."""
 
-    model_config = example(_MODEL)
+    model_config = example_of(_MODEL)
 
     version: str
     feature_tier: Tier
@@ -61,7 +62,7 @@ class Model(Told):
 class Models(Told):
     """Every version ever registered, oldest first."""
 
-    model_config = example({"models": [_MODEL]})
+    model_config = example_of({"models": [_MODEL]})
 
     models: list[Model]
 

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shelfops_api.operations import NextField, Note, Told, example
-from shelfops_api.schemas import SeriesId
+from shelfops_api.operations import NextField, Note, Told
+from shelfops_api.schemas import SeriesId, example_of
 from shelfops_pipeline.contracts.replenishment import OrderStatus
 from shelfops_pipeline.store.orders import MAX_QUANTITY
 
@@ -52,7 +52,7 @@ _EVENT: Final[dict[str, Any]] = {
 class OrderLine(Told):
     """What of one item goes to one store."""
 
-    model_config = example(_LINE)
+    model_config = example_of(_LINE)
 
     store_id: str
     item_id: str
@@ -66,7 +66,7 @@ class OrderLine(Told):
 class Order(Told):
     """What is ordered of one supplier on one day."""
 
-    model_config = example(_ORDER)
+    model_config = example_of(_ORDER)
 
     order_id: str
     supplier_id: str | None = Field(description="null: the items' supplier is not known")
@@ -88,7 +88,7 @@ class Order(Told):
 class OrderWithLines(Order):
     """One order with its lines, by store and item."""
 
-    model_config = example(_ORDER | {"lines": [_LINE]})
+    model_config = example_of(_ORDER | {"lines": [_LINE]})
 
     lines: list[OrderLine]
 
@@ -96,7 +96,7 @@ class OrderWithLines(Order):
 class OrderPage(Told):
     """Orders without their lines, those of the latest day first."""
 
-    model_config = example({"orders": [_ORDER], "next": None})
+    model_config = example_of({"orders": [_ORDER], "next": None})
 
     orders: list[Order]
     next: NextField
@@ -105,7 +105,7 @@ class OrderPage(Told):
 class OrderEvent(Told):
     """What somebody did to an order, or to one of its lines."""
 
-    model_config = example(_EVENT)
+    model_config = example_of(_EVENT)
 
     event_id: int
     at: datetime
@@ -121,7 +121,7 @@ class OrderEvent(Told):
 class OrderEvents(Told):
     """Everything that was done to an order, from the first proposal on."""
 
-    model_config = example({"events": [_EVENT]})
+    model_config = example_of({"events": [_EVENT]})
 
     events: list[OrderEvent]
 

@@ -9,8 +9,8 @@ from pydantic import Field
 from shelfops_api.auth import Scope, require
 from shelfops_api.deps import SnapshotDep, WarehouseDep
 from shelfops_api.errors import Code, documented
-from shelfops_api.operations import ItemFilter, Limit, StoreFilter, SupplierFilter, Told, example, half_cursor
-from shelfops_api.schemas import SeriesId
+from shelfops_api.operations import ItemFilter, Limit, StoreFilter, SupplierFilter, Told, half_cursor
+from shelfops_api.schemas import SeriesId, example_of
 from shelfops_pipeline.store.reorder import read_plan
 
 router = APIRouter(prefix="/v1/reorder-plan", tags=["orders"], dependencies=[Depends(require(Scope.READ))])
@@ -49,7 +49,7 @@ _LINE: Final[dict[str, Any]] = {
 class PlanLine(Told):
     """What one series needs. null: not known, such as the quantity where there is no inventory data."""
 
-    model_config = example(_LINE)
+    model_config = example_of(_LINE)
 
     store_id: str
     item_id: str
@@ -82,7 +82,7 @@ class PlanLine(Told):
 class PlanPage(Told):
     """Lines by store and item, all of one release."""
 
-    model_config = example({"release": "v2+v1", "lines": [_LINE], "next_store": None, "next_item": None})
+    model_config = example_of({"release": "v2+v1", "lines": [_LINE], "next_store": None, "next_item": None})
 
     release: str
     lines: list[PlanLine]

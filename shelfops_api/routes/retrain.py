@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from shelfops_api.auth import Principal, Scope, require
 from shelfops_api.deps import SettingsDep, WarehouseDep
 from shelfops_api.errors import Code, Problem, documented
-from shelfops_api.operations import Note, Told, example
-from shelfops_api.schemas import SeriesId
+from shelfops_api.operations import Note, Told
+from shelfops_api.schemas import SeriesId, example_of
 from shelfops_pipeline.store.operational_tables import RequestStatus
 from shelfops_pipeline.store.requests import add_request, retrain_request
 
@@ -51,7 +51,7 @@ class RetrainWish(BaseModel):
 class RetrainAnswer(Told):
     """A request for a training, and what became of it."""
 
-    model_config = example(_REQUEST)
+    model_config = example_of(_REQUEST)
 
     request_id: str
     status: RequestStatus

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.contracts.columns import Grain
 from shelfops_pipeline.data.source import Reference
+from shelfops_pipeline.data.tables import codes_in
 
 LONGEST_AHEAD: Final = 400  # periods; no horizon is longer (settings), so a calendar further ahead is of no use
 
@@ -88,14 +89,6 @@ def axes_of(
 def _any_silence(demand: pd.DataFrame, cells: int) -> bool:
     """Is there a period in which a store sold nothing, of `cells` periods and stores?"""
     return len(demand[[c.DATE, c.STORE_ID]].drop_duplicates()) < cells
-
-
-def codes_in(ids: pd.Series, index: pd.Index) -> NDArray[np.intp]:
-    """Positions in `index`, -1 where absent; categoricals are looked up once per category."""
-    if isinstance(ids.dtype, pd.CategoricalDtype):
-        table = np.append(index.get_indexer(ids.cat.categories.astype(str)), -1)
-        return table[ids.cat.codes.to_numpy()]
-    return index.get_indexer(pd.Index(ids.astype(str)))
 
 
 def _pairs(frame: pd.DataFrame) -> pd.DataFrame:

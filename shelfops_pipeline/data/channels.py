@@ -7,9 +7,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts import columns as c
-from shelfops_pipeline.data.axes import Axes, codes_in
+from shelfops_pipeline.data.axes import Axes
 from shelfops_pipeline.data.panel import Floats, Static
 from shelfops_pipeline.data.source import Reference
+from shelfops_pipeline.data.tables import codes_in
 from shelfops_pipeline.errors import DataError
 
 _FLAGS = (c.OPEN, c.ON_PROMOTION, c.HOLIDAY)

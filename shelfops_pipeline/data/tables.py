@@ -185,8 +185,9 @@ def joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(columns, copy=False)
 
 
-def codes_of(ids: pd.Series, categories: pd.Index) -> NDArray[np.intp]:
-    """Position of each id in `categories` (-1: not in it), by way of the column's own categories."""
-    own = ids.cat
-    lookup = np.append(categories.get_indexer(own.categories), -1)
-    return np.asarray(lookup[own.codes.to_numpy()], dtype=np.intp)
+def codes_in(ids: pd.Series, index: pd.Index) -> NDArray[np.intp]:
+    """[n] the position of each id in `index` (-1: not in it); categoricals are looked up once per category."""
+    if isinstance(ids.dtype, pd.CategoricalDtype):
+        table = np.append(index.get_indexer(ids.cat.categories.astype(str)), -1)
+        return table[ids.cat.codes.to_numpy()]
+    return index.get_indexer(pd.Index(ids.astype(str)))

@@ -188,7 +188,7 @@ def test_a_full_disk_fails_the_run_and_what_was_there_stays(stack: Faulty, train
 def test_postgresql_may_be_away_for_longer_than_any_process_waits_for_it(stack: Faulty, training: Training) -> None:
     run_id = stack.twin.launch("train", WEEKLY)
     stack.begun(run_id, TRAINED)
-    stack.twin.process.send_signal(signal.SIGSTOP)  # who would start it again at once
+    stack.twin.process.send_signal(signal.SIGSTOP)  # the supervisor would start it again at once
     try:
         stack.kill("postgres")
         time.sleep(60)

@@ -32,7 +32,7 @@ from shelfops_pipeline.data.sources.files import (
     read_csv_blocks,
     read_csv_bytes,
 )
-from shelfops_pipeline.data.tables import calendar, coded, codes_of, constant, covariate
+from shelfops_pipeline.data.tables import calendar, coded, codes_in, constant, covariate
 from shelfops_pipeline.errors import DataError
 
 ORIGIN: Final = "Kaggle: M5 Forecasting - Accuracy"
@@ -233,7 +233,7 @@ def _series(wide: _Wide, rows: pd.DataFrame) -> NDArray[np.intp]:
     series_of = np.full((len(stores.categories) + 1, len(items.categories) + 1), -1)
     series_of[stores.codes, items.codes] = np.arange(len(wide.ids))
     # An unknown id has code -1, which reads the last row or column: no series.
-    return series_of[codes_of(rows["store_id"], stores.categories), codes_of(rows["item_id"], items.categories)]
+    return series_of[codes_in(rows["store_id"], stores.categories), codes_in(rows["item_id"], items.categories)]
 
 
 def _unreadable(file: str, table: pd.DataFrame, names: list[str]) -> pd.Series:

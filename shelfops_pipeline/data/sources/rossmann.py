@@ -24,7 +24,7 @@ from shelfops_pipeline.data.sources.files import Kind, find_file, read_csv
 from shelfops_pipeline.data.tables import (
     between,
     calendar,
-    codes_of,
+    codes_in,
     constant,
     covariate,
     filed,
@@ -130,7 +130,7 @@ class Rossmann:
         future["Open"] = future["Open"].fillna(1)
         both = joined([past[list(_PLAN)], future])
         dates, store = both[TS].to_numpy(), both[STORE_ID]
-        row = codes_of(store, pd.Index(self._stores["Store"].astype(str)))
+        row = codes_in(store, pd.Index(self._stores["Store"].astype(str)))
         if (row < 0).any():
             raise DataError(f"store.csv: store {store[row < 0].iloc[0]} of train.csv or test.csv is missing")
         values: dict[str, ArrayLike] = {
