@@ -85,7 +85,12 @@ class StatusChange(Frozen):
 
 
 class RegistryEntry(Frozen):
-    """One entry of `models/registry.json`. The last change of its history is what it is now."""
+    """One entry of `models/registry.json`. The last change of its history is what it is now.
+
+    All releases share the file: what a later one says beside this is kept, so that going back to an earlier one works.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     version: str
     feature_tier: Tier

@@ -55,6 +55,16 @@ def test_version_numbers_are_never_used_twice(registry: Registry, candidate: Can
     assert registry.next_version() == "v8"
 
 
+def test_what_a_later_release_said_of_a_version_survives_a_promotion_by_this_one(
+    registry: Registry, candidate: Candidate
+) -> None:
+    version, path = candidate(), registry.models / "registry.json"
+    [entry] = json.loads(path.read_text())
+    write_json(path, [entry | {"approved_by": ["ann", "bob"]}])
+    assert registry.promote(version, "better").version == version
+    assert json.loads(path.read_text())[0]["approved_by"] == ["ann", "bob"]
+
+
 @pytest.mark.parametrize("mae", [float("nan"), float("inf"), -1.0])
 def test_a_model_that_cannot_be_scored_is_not_registered(
     registry: Registry, make_bundle: Callable[..., Manifest], mae: float
