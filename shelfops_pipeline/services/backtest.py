@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shelfops_pipeline.contracts.columns import BY, ORIGIN
+from shelfops_pipeline.errors import DataError
 from shelfops_pipeline.services.commands import open_data, require_folder
 from shelfops_pipeline.services.console import (
     console,
@@ -29,6 +30,8 @@ def run_backtest_command(settings: Settings, out: Path) -> None:
     from shelfops_pipeline.tuning.result import read_tuning
 
     require_folder(out.parent)
+    if out.exists() and not out.is_dir():
+        raise DataError(f"--out: {out} is a file; name a directory, which need not exist")
     require_directory(settings.data, settings.dataset)
     s = settings
     with step_progress(f"backtest {s.dataset}") as board:

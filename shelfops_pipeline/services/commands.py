@@ -71,7 +71,7 @@ def run_forecast(settings: Settings, out: Path, as_of: date | None) -> None:
     from shelfops_pipeline.models.serve import forecast_table, serve
     from shelfops_pipeline.tuning.result import read_tuning
 
-    require_folder(out.parent)
+    require_file(out)
     if out.suffix.lower() in _NO_PARQUET:
         raise DataError(f"--out: forecasts are written as Parquet; name it {out.with_suffix('.parquet')}")
     require_directory(settings.data, settings.dataset)
@@ -144,3 +144,10 @@ def require_folder(folder: Path) -> None:
     """Raises DataError when the folder that --out lies in does not exist: said before any work."""
     if not folder.is_dir():
         raise DataError(f"--out: the directory {folder} does not exist; create it first")
+
+
+def require_file(out: Path) -> None:
+    """Raises DataError when --out cannot be a file: said before any work."""
+    require_folder(out.parent)
+    if out.is_dir():
+        raise DataError(f"--out: {out} is a directory; name a file in it")

@@ -43,6 +43,8 @@ def run_onboard(
     out = out or Path(f"{folder.resolve().name}.yaml")
     if not out.parent.is_dir():
         raise DataError(f"--out: the directory {out.parent} does not exist; create it first")
+    if out.is_dir():
+        raise DataError(f"--out: {out} is a directory; name a file in it")
     if out.exists() and not force:
         raise DataError(f"{out} exists; write elsewhere with --out, or over it with --force")
     proposal = propose(catalog, country, region, sales)

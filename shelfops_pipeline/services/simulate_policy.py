@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from shelfops_pipeline.services.commands import require_folder
+from shelfops_pipeline.services.commands import require_file
 from shelfops_pipeline.services.console import console, step_progress
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def run_simulate_policy(trial: "Trial", seeds: int, workers: int, out: Path | No
     from shelfops_pipeline.replenishment.simulation.replay import SEEDS
 
     if out is not None:
-        require_folder(out.parent)
+        require_file(out)
     accounts = _replayed(trial, SEEDS[:seeds], workers)
     text = json.dumps(verdict.as_json(accounts), indent=1)
     if out is not None:
