@@ -35,8 +35,8 @@ class Place:
 
     @property
     def partitions(self) -> dict[str, str | None]:
-        """Columns that the path states, as in `month=2024-05/sales.parquet`."""
-        found = _PARTITION.findall(self.name)
+        """Columns that the path states, as in `month=2024-05/sales.parquet`, also where the glob begins below."""
+        found = _PARTITION.findall(self.path)
         return {unquote(key): None if value == _NO_VALUE else unquote(value) for key, value in found}
 
     def read(self) -> bytes:

@@ -294,6 +294,14 @@ def test_folders_may_state_the_store(tmp_path: Path) -> None:
     assert sorted(rows[STORE_ID].unique()) == ["0101", "0102", "0103"]
 
 
+def test_one_folder_may_state_the_store(tmp_path: Path) -> None:
+    rows = [("date", "item", "units"), *((day, "A", n % 7) for n, day in enumerate(DAYS))]
+    retailers.lines(tmp_path / "shop" / "store=0101", "sales.csv", rows, ",")
+    mapping = proposal_of(tmp_path / "shop").mapping
+    assert mapping.transactions.columns["store_id"] == "store"
+    assert set(read(mapping, tmp_path / "shop")[0][STORE_ID]) == {"0101"}
+
+
 def test_a_file_per_store_that_nothing_names_is_asked_about(tmp_path: Path) -> None:
     for n in (1, 2, 3):
         rows = [(d, i, n) for d in retailers.days("2024-01-01", 40) for i in "ABC"]
