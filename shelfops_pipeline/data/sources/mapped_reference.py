@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from shelfops_pipeline.contracts.columns import DATE, ITEM_ID, KIND, NAME, PRICE, SCOPE, STORE_ID, UNREADABLE
-from shelfops_pipeline.data.calendars import public_holidays
+from shelfops_pipeline.data.calendars import AHEAD, public_holidays
 from shelfops_pipeline.data.mapping import Mapping, Table
 from shelfops_pipeline.data.source import (
     CASE_PACK,
@@ -55,13 +55,13 @@ def suppliers_of(table: Table | None, folder: Path | None) -> pd.DataFrame | Non
 
 
 def calendar_of(mapping: Mapping, folder: Path | None, span: tuple[date, date]) -> pd.DataFrame:
-    """The retailer's own special days, and the public holidays that it asks for."""
+    """The retailer's own special days, and the public holidays that it asks for, to 400 days past the last sale."""
     frames = [
         public_holidays(h.country, h.region, *span, scope=h.scope, categories=h.categories) for h in mapping.holidays
     ]
     if mapping.calendar is not None:
         kinds: dict[str, Kind] = {name: "date" if name == DATE else "text" for name in mapping.calendar.columns}
-        rows = MappedTable(mapping.calendar, "calendar", folder, kinds).read()
+        rows = MappedTable(mapping.calendar, "calendar", folder, kinds).read(span[0], span[1] + AHEAD)
         scope = rows[SCOPE].fillna(EVERYWHERE) if SCOPE in rows else [EVERYWHERE] * len(rows)
         kind = rows[KIND].fillna(_DEFAULT_KIND) if KIND in rows else [_DEFAULT_KIND] * len(rows)
         days = rows[DATE].to_numpy().astype("datetime64[D]")

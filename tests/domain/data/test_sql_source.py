@@ -3,7 +3,7 @@
 import sqlite3
 import tracemalloc
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +183,18 @@ def test_a_plan_in_the_database_is_read_beyond_today(lite: Callable[..., Path]) 
     plan = {"sql": {"url": "sqlite:///shop.db", "query": query}, "columns": {"date": "day", "on_promotion": "promo"}}
     (frame,) = mapped("sqlite:///shop.db", ALL, folder, known_future=[plan]).reference().covariates
     assert frame["value"].tolist() == [0, 1]
+
+
+def test_special_days_in_the_database_are_read_beyond_today(lite: Callable[..., Path]) -> None:
+    yesterday = date.today() - timedelta(days=1)
+    folder = lite([(f"{yesterday}", "007", "A", 1)])
+    query = "SELECT date(:end, '-1 day') AS day, 'Jubiläum' AS called WHERE :start < :end"
+    special = {"sql": {"url": "sqlite:///shop.db", "query": query}, "columns": {"date": "day", "name": "called"}}
+    table = {"sql": {"url": "sqlite:///shop.db", "query": ALL}, "columns": COLUMNS}
+    mapping = Mapping.model_validate({"name": "db", "transactions": table, "calendar": special})
+    calendar = Mapped(mapping, folder).reference().calendar
+    assert calendar["name"].tolist() == ["Jubiläum"]
+    assert calendar["date"].iloc[0].date() > date.today()
 
 
 def test_inventory_comes_from_a_query_too(lite: Callable[..., Path]) -> None:
