@@ -20,8 +20,13 @@ def to_yaml(proposal: Proposal, folder: str) -> str:
     lines = _spelled_out(proposal.mapping).splitlines()
     for place, line in sorted(_lines(yaml.compose("\n".join(lines))), key=lambda found: found[1], reverse=True):
         if place in proposal.comments:
-            lines[line] += f"  # {proposal.comments[place]}"
-    return _HEAD.format(folder=folder) + "\n".join(lines) + "\n"
+            lines[line] += f"  # {_in_one_line(proposal.comments[place])}"
+    return _HEAD.format(folder=_in_one_line(folder)) + "\n".join(lines) + "\n"
+
+
+def _in_one_line(text: str) -> str:
+    """A header may have line breaks, a comment may not."""
+    return " ".join(text.split())
 
 
 def _spelled_out(mapping: Mapping) -> str:

@@ -373,6 +373,15 @@ def test_sales_beside_a_count_of_stock_are_sales(tmp_path: Path) -> None:
     assert proposal_of(tmp_path / "shop").mapping.transactions.columns["quantity"] == "sales"
 
 
+def test_a_line_break_in_a_header_breaks_no_comment(tmp_path: Path) -> None:
+    header = ("date", '"Artikel\nNr"', "Menge", "X1")
+    rows = [(day, f"I{i}", (n + i) % 7, 2.5 + i + n % 3 / 100) for n, day in enumerate(DAYS) for i in range(3)]
+    proposal = proposal_of(retailers.lines(tmp_path / "shop", "sales.csv", [header, *rows], ","))
+    (tmp_path / "m.yaml").write_text(to_yaml(proposal, "my\nshop"), "utf-8")
+    assert load_mapping(tmp_path / "m.yaml") == proposal.mapping
+    assert "# a guess: positive, and steady within Artikel Nr" in (tmp_path / "m.yaml").read_text("utf-8")
+
+
 def test_names_that_begin_alike_stay_apart_however_long_they_are(tmp_path: Path) -> None:
     name = "how_much_rain_fell_at_the_nearest_weather_station"
     header = ("date", "store", "item", "units", f"{name}_by_day", f"{name}_by_night")
