@@ -3,17 +3,23 @@
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shelfops_pipeline.contracts.columns import Metric
 
+NEVER: Final = "never"
+"""What a variable says whose setting shall be None, though its default is another: an empty one counts as unset."""
+
 
 class Settings(BaseSettings):
     """One deployment serves one retailer; these settings say which, and where its things live."""
 
-    model_config = SettingsConfigDict(env_prefix="SHELFOPS_", env_ignore_empty=True, frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SHELFOPS_", env_ignore_empty=True, env_parse_none_str=NEVER, frozen=True, populate_by_name=True
+    )
 
     dataset: str = Field("simulated", description="Adapter name, or the path of a mapping YAML")
     data: Path | None = Field(None, description="Directory with the retailer's files; not needed for `simulated`")
@@ -24,22 +30,23 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr | None = Field(None, description="PostgreSQL warehouse; unset: an embedded server in home")
     compress_after_days: int | None = Field(
-        90, ge=1, description="Age at which TimescaleDB compresses transactions and inventory; unset: never"
+        90, ge=1, description="Age at which TimescaleDB compresses transactions and inventory, or `never`"
     )
     retention_days: int | None = Field(
-        None, ge=1, description="Age at which whole months of transactions and inventory are dropped; unset: never"
+        None,
+        ge=1,
+        description="Age at which whole months of transactions and inventory are dropped; unset or `never`: never",
     )
     history_days: int | None = Field(
         365,
         ge=1,
         description="Age at which resolved alerts, settled orders and records of runs are deleted, above "
-        "SHELFOPS_COUNT_DAYS; unset: never",
+        "SHELFOPS_COUNT_DAYS, or `never`",
     )
     run_days: int | None = Field(
         90,
         ge=14,  # what starts trainings looks a week back for the last one
-        description="Age at which Dagster's runs that ended are deleted, but those that made what is there; "
-        "unset: never",
+        description="Age at which Dagster's runs that ended are deleted, but those that made what is there, or `never`",
     )
     redis_url: SecretStr | None = Field(None, description="Redis for cache and pub/sub; unset: none")
     celery_broker_url: SecretStr | None = Field(

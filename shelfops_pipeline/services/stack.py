@@ -17,7 +17,7 @@ from redis import Redis
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.services.supervisor import Service
 from shelfops_pipeline.services.warehouse import retailer_name
-from shelfops_pipeline.settings import Settings
+from shelfops_pipeline.settings import NEVER, Settings
 from shelfops_pipeline.tracking.probe import artifact_folder, embedded_store
 
 HOST: Final = "127.0.0.1"
@@ -180,11 +180,13 @@ class Stack:
 def settings_environment(settings: Settings) -> dict[str, str]:
     """The SHELFOPS_* variables that make a child read the same settings."""
     found = {}
-    for name in type(settings).model_fields:
+    for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
         if value is not None:
             text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
             found[f"SHELFOPS_{name.upper()}"] = text
+        elif field.default is not None:
+            found[f"SHELFOPS_{name.upper()}"] = NEVER
     found["SHELFOPS_HOME"] = str(settings.root)
     return found
 
