@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, Task, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from shelfops_pipeline.contracts.columns import LINE, ON_PROMOTION, OPEN, PRICE, SOURCE
 
@@ -33,11 +34,18 @@ errors = Console(stderr=True)
 @contextmanager
 def step_progress(title: str) -> Iterator["StepBoard"]:
     """A live board of the steps of a run; plain lines where the output is not a terminal."""
-    columns = (SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (_Mark(finished_text="[green]✓"), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=errors, transient=False) as progress:
         board = StepBoard(progress, progress.add_task(f"[bold]{title}", total=1))
         yield board
         progress.update(board.title, completed=1)
+
+
+class _Mark(SpinnerColumn):
+    """Before a step: at work, done or failed."""
+
+    def render(self, task: Task) -> RenderableType:
+        return Text("✗", style="red") if task.fields.get("failed") else super().render(task)
 
 
 class StepBoard:
@@ -58,7 +66,7 @@ class StepBoard:
         if what == "done":
             self._progress.update(task, completed=1, description=f"  {step}")
         elif what == "failed":
-            self._progress.update(task, completed=1, description=f"  [red]{step} failed")
+            self._progress.update(task, completed=1, description=f"  [red]{step} failed", failed=True)
         elif what != "started":
             self._progress.update(task, description=f"  {step} [dim]{what}")
 

@@ -82,6 +82,8 @@ class Pipeline:
             result: ExecuteInProcessResult = job.execute_in_process(
                 instance=self.instance, run_id=run_id, tags=tags, run_config=_QUIET, raise_on_error=False
             )
+        if _was_stopped(result):
+            raise KeyboardInterrupt
         if not result.success:
             with suppress(ShelfOpsError, SQLAlchemyError):  # a warehouse that is away may be why it failed
                 self._note(job.name, run_id, began, success=False)
@@ -164,6 +166,12 @@ def _drain(instance: "DagsterInstance", run_id: str, cursor: str | None, report:
         if not page.has_more:
             return page.cursor
         cursor = page.cursor
+
+
+def _was_stopped(result: "ExecuteInProcessResult") -> bool:
+    """Did Ctrl-C or SIGTERM end it? Dagster takes them for an error of the step at work."""
+    failures = (e.step_failure_data.error for e in result.all_events if e.is_step_failure)
+    return any(error is not None and error.cls_name == "DagsterExecutionInterruptedError" for error in failures)
 
 
 def _cause(result: "ExecuteInProcessResult") -> str:
