@@ -111,6 +111,8 @@ def _read(
         return rows
     rows = rows[rows[[name for name in _KEYS if name in rows]].notna().all(axis=1)].reset_index(drop=True)
     possible = {name: rows[name].mask(_impossible(name, rows[name].to_numpy())) for name in table.covariates}
+    if PRICE in possible:  # what was given away says no price, as in `_history`
+        possible[PRICE] = possible[PRICE].where(possible[PRICE] > 0)
     return rows.assign(**possible)
 
 

@@ -338,6 +338,17 @@ def test_what_the_sales_table_plans_stops_no_more_than_the_sales(shop: Callable[
     assert len(whole(source)) == 6
 
 
+def test_what_was_given_away_has_no_price_to_go_on(shop: Callable[..., Mapped]) -> None:
+    text = "Datum;Filiale;Artikel;Menge;P\n" + "".join(
+        f"0{day}.02.2024;007;{item};1;{price}\n" for day in (1, 2, 3) for item, price in (("K1", "2,5"), ("K2", "0"))
+    )
+    columns = {"date": "Datum", "store_id": "Filiale", "item_id": "Artikel", "price": "P"}
+    plan = {"files": "sales.csv", "format": FORM, "columns": columns}
+    panel = panel_of(shop(text, columns={"unit_price": "P"}, known_future=[plan]))
+    assert (panel.channels["price"][0] == 2.5).all()
+    assert np.isnan(panel.channels["price"][1]).all()  # a price of 0 ahead would stop every forecast
+
+
 def test_a_plan_that_ends_before_it_begins_is_refused(shop: Callable[..., Mapped], put: Put) -> None:
     put("plan.csv", "von;bis;X\n02.02.2024;01.02.2024;1\n")
     plan = {"files": "plan.csv", "format": FORM, "columns": {"date": "von", "until": "bis", "rain": "X"}}
