@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shelfops_pipeline.contracts.columns import DATE, TS, Grain
 from shelfops_pipeline.defs.artifacts import artifact_root
 from shelfops_pipeline.errors import DataError
-from shelfops_pipeline.ingestion.blocks import BLOCK_ROWS
+from shelfops_pipeline.ingestion.blocks import BLOCK_ROWS, together
 from shelfops_pipeline.ingestion.sync import first_days, periods_of
 from shelfops_pipeline.settings import Settings
 
@@ -92,7 +92,7 @@ class Partitions:
                 tables.append(pq.read_table(stream))
         if not tables:
             return None
-        return pa.concat_tables(tables, promote_options="permissive").unify_dictionaries().to_pandas()
+        return together(tables)
 
     def rows(self) -> pd.DataFrame:
         """`read`, of partitions that are there. Raises FileNotFoundError where none is."""

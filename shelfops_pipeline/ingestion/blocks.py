@@ -80,4 +80,19 @@ def demand_of(blocks: Iterable[pd.DataFrame], grain: Grain) -> pd.DataFrame:
     parts = [pa.Table.from_pandas(daily_demand(block, grain), preserve_index=False) for block in blocks]
     if not parts:
         raise DataError("no validated transactions yet; run the `ingest` job (`shelfops ingest`) first")
-    return pa.concat_tables(parts, promote_options="permissive").unify_dictionaries().to_pandas()
+    return together(parts)
+
+
+def together(tables: Iterable[pa.Table]) -> pd.DataFrame:
+    """Tables one below the other, their ids as categories; a column that one of them lacks is missing there."""
+    wide = [_with_wide_codes(table) for table in tables]
+    return pa.concat_tables(wide, promote_options="permissive").unify_dictionaries().to_pandas()
+
+
+def _with_wide_codes(table: pa.Table) -> pa.Table:
+    """With codes of four bytes: pandas makes them as short as the ids of one table allow, and all have more."""
+    kinds = [
+        pa.dictionary(pa.int32(), kind.value_type) if pa.types.is_dictionary(kind) else kind
+        for kind in table.schema.types
+    ]
+    return table.cast(pa.schema(list(zip(table.column_names, kinds, strict=True))))

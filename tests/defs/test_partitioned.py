@@ -146,6 +146,14 @@ def test_blocks_have_about_as_many_rows_as_asked_and_none_is_left_out(root: str)
     assert [key for block in blocks for key in block.keys] == list(some(6).keys)
 
 
+def test_days_that_were_written_one_by_one_may_have_more_items_than_any_of_them(folder: Path) -> None:
+    """As the days of a query are: each has the items of its own sales alone."""
+    for n, period in enumerate(some(2).periods):
+        frame = sales(*[n] * 100).assign(**{ITEM_ID: pd.Categorical([f"i{100 * n + k}" for k in range(100)])})
+        some(2).at([period]).replace(frame)
+    assert some(2).rows()[ITEM_ID].nunique() == 200
+
+
 def test_periods_that_were_never_written_are_skipped_or_named(root: str) -> None:
     some(2).replace(sales(0, 1))
     assert some(4).stored().keys == some(2).keys
