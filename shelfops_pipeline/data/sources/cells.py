@@ -112,7 +112,9 @@ def _unscientific(values: pa.ChunkedArray, text: pa.ChunkedArray) -> pa.ChunkedA
 
 def _distinct(values: pa.ChunkedArray) -> tuple[NDArray[np.int32], pd.Series]:
     """(code of each row, -1 where null; the distinct texts, stripped)."""
-    if not pa.types.is_dictionary(values.type):
+    if pa.types.is_dictionary(values.type):  # with codes for the texts of all chunks, which may be more than one has
+        values = values.cast(pa.dictionary(pa.int32(), values.type.value_type))
+    else:
         values = as_text(values).dictionary_encode()
     merged = values.unify_dictionaries().combine_chunks()
     merged = merged.chunk(0) if isinstance(merged, pa.ChunkedArray) else merged

@@ -13,6 +13,7 @@ import pytest
 from shelfops_pipeline.data.sources.cells import Kind, as_text, typed
 from shelfops_pipeline.data.text_format import Format
 
+BYTES = pa.dictionary(pa.int8(), pa.string())
 GERMAN = Format(separator=";", decimal=",", thousands=".")
 
 
@@ -182,6 +183,11 @@ def test_text_is_text_in_whichever_way_a_file_stores_it(kind: pa.DataType) -> No
     assert flags[:2].tolist() == [1, 0]
     assert bad is None
     assert np.isnat(typed(stored(["9999-12-31"]), "end", Format()).values).all()
+
+
+def test_short_codes_of_one_chunk_do_not_limit_the_texts_of_all() -> None:
+    chunks = [pa.array([f"i{n + k}" for k in range(100)]).dictionary_encode().cast(BYTES) for n in (0, 100)]
+    assert list(typed(pa.chunked_array(chunks), "id", Format()).values) == [f"i{n}" for n in range(200)]
 
 
 def test_what_arrow_cannot_write_as_text_is_written_by_python() -> None:
