@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
 
@@ -17,6 +17,9 @@ from shelfops_pipeline.cli.orders import orders
 from shelfops_pipeline.cli.policy import simulate_policy
 from shelfops_pipeline.cli.quarantine import quarantine
 from shelfops_pipeline.errors import ShelfOpsError
+
+_STOPPED: Final = 130
+"""Typer's exit status after Ctrl-C."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -203,9 +206,10 @@ def main() -> None:
         app(arguments)
     except ShelfOpsError as error:
         _fail(error, debug)
-    except KeyboardInterrupt:
-        typer.secho("stopped", err=True)
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == _STOPPED:
+            typer.secho("stopped", err=True)
+        raise
 
 
 def _fail(error: Exception, debug: bool) -> NoReturn:
