@@ -77,9 +77,12 @@ def validate_blocks(
 
 def demand_of(blocks: Iterable[pd.DataFrame], grain: Grain) -> pd.DataFrame:
     """`daily_demand` of validated rows that come in blocks of whole periods, in order of time."""
-    parts = [pa.Table.from_pandas(daily_demand(block, grain), preserve_index=False) for block in blocks]
+    parts = [pa.Table.from_pandas(daily_demand(block, grain), preserve_index=False) for block in blocks if len(block)]
     if not parts:
-        raise DataError("no validated transactions yet; run the `ingest` job (`shelfops ingest`) first")
+        raise DataError(
+            "no validated transactions yet; run the `ingest` job (`shelfops ingest`) first, or see what it refused: "
+            "`shelfops quarantine show`"
+        )
     return together(parts)
 
 
@@ -92,7 +95,9 @@ def together(tables: Iterable[pa.Table]) -> pd.DataFrame:
 def _with_wide_codes(table: pa.Table) -> pa.Table:
     """With codes of four bytes: pandas makes them as short as the ids of one table allow, and all have more."""
     kinds = [
-        pa.dictionary(pa.int32(), kind.value_type) if pa.types.is_dictionary(kind) else kind
+        pa.dictionary(pa.int32(), pa.string() if pa.types.is_null(kind.value_type) else kind.value_type)
+        if pa.types.is_dictionary(kind)
+        else kind
         for kind in table.schema.types
     ]
     return table.cast(pa.schema(list(zip(table.column_names, kinds, strict=True))))
