@@ -109,7 +109,13 @@ def worst_groups_view(scores: "pd.DataFrame", tier: str, by: str, most: int = 5)
         view.add_column(name, justify="right")
     for group, ours, theirs, who, n in table.head(most).itertuples(name=None):
         bias, coverage = (values.get(group) for values in others)
-        cells = (_percent(ours), str(who), _percent(theirs), _percent(bias, sign=True), _percent(coverage))
+        cells = (
+            _percent(ours),
+            who if isinstance(who, str) else "–",
+            _percent(theirs),
+            _percent(bias, sign=True),
+            _percent(coverage),
+        )
         view.add_row(escape(str(group)), f"{n:,.0f}", *cells)
     return view
 

@@ -5,9 +5,12 @@ from functools import partial
 from io import StringIO
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
+from shelfops_pipeline.contracts.columns import SCORE_COLUMNS
+from shelfops_pipeline.services.console import worst_groups_view
 from shelfops_pipeline.services.ingest import quarantine_table
 from shelfops_pipeline.store.records import QuarantinedRow, QuarantineView
 from tests.support import shelfops
@@ -25,6 +28,19 @@ def test_a_quarantined_row_is_shown_as_it_came() -> None:
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "store_id=[/b], item_id=[new] 12" in shown
     assert "a [1].csv:7" in shown
+
+
+def test_a_group_without_any_baseline_names_none() -> None:
+    rows = [
+        ("served", "store", store, "ensemble", metric, value, 9, None)
+        for store in ("[/a]", "b")
+        for metric, value in (("wape", 0.2), ("bias", 0.0), ("coverage_90", 0.9))
+    ]
+    console = Console(file=StringIO(), width=120)
+    console.print(worst_groups_view(pd.DataFrame(rows, columns=list(SCORE_COLUMNS)), "served", "store"))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "[/a]" in shown
+    assert "nan" not in shown
 
 
 @pytest.fixture
