@@ -100,9 +100,10 @@ def fit_total_intervals(
     common = {level: _common(totals) for level, totals in folds.items()}
     errors = {level: _errors(totals, common[level], blocks) for level, totals in folds.items()}
     everything = np.concatenate([error for found in errors.values() for error in found])
-    if not len(everything):
+    if not any(np.isfinite(totals.actual).any() for of_level in folds.values() for totals in of_level):
         raise NotEnoughHistoryError("no total was observed in the backtest folds; use fewer folds")
-    overall = _widths(everything)
+    # Demand that never changes is forecast without a doubt: no total has a scale to be off by.
+    overall = _widths(everything) if len(everything) else np.zeros(len(_CENTRAL))
     levels = {}
     for level, by_block in errors.items():
         own = _shrunk(np.concatenate(by_block), overall)

@@ -102,3 +102,9 @@ def test_folds_in_which_nothing_was_seen_are_refused() -> None:
     unseen = SummedForecast(np.ones((1, H)), np.ones((1, H)), np.full((1, H), np.nan))
     with pytest.raises(NotEnoughHistoryError, match="no total was observed"):
         fit_total_intervals({ALL: [unseen]}, BLOCKS)
+
+
+def test_totals_that_never_change_and_are_never_missed_have_no_width() -> None:
+    certain = SummedForecast(np.full((1, H), 8.0), np.zeros((1, H)), np.full((1, H), 8.0))
+    intervals = fit_total_intervals({ALL: [certain]}, BLOCKS)
+    assert (intervals.quantiles(ALL, certain) == 8).all()
