@@ -37,7 +37,7 @@ def fit_xgboost(rows: FeatureRows, recipe: Recipe, rows_in_memory: int = ROWS_IN
     label = np.log1p(rows.demand) - rows.base if transform == "log" else np.array(rows.demand)
     in_memory = len(label) <= rows_in_memory
     objective: dict[str, Any] = {"objective": "reg:squarederror", "base_score": 0.0}
-    if transform == "count":
+    if transform == "count" and label.any():  # of no demand at all the deviance has no start: it would forecast NaN
         objective = {"objective": "reg:tweedie", "tweedie_variance_power": _TWEEDIE_POWER}
     params = objective | {
         "tree_method": "hist",

@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.features.create import create_features
 from shelfops_pipeline.models.bundle import Trained
 from shelfops_pipeline.models.fit import fit_members
 from shelfops_pipeline.models.gbm import fit_xgboost
-from shelfops_pipeline.models.recipe import Recipe, channel_scales
+from shelfops_pipeline.models.recipe import Recipe, channel_scales, default_recipe
 from shelfops_pipeline.models.serve import origin_state
+from tests.domain.support import chain_panel, tiny
 
 
 def test_equal_seeds_give_identical_forecasts_and_another_seed_does_not(
@@ -56,6 +58,15 @@ def test_the_count_objective_predicts_units_and_the_log_objective_a_deviation(
     assert count.mean() == pytest.approx(rows.demand.mean(), rel=0.1)
     log = fit_xgboost(rows, recipe.model_copy(update={"transform": "log"})).inplace_predict(rows.matrix)
     assert log.mean() == pytest.approx((np.log1p(rows.demand) - rows.base).mean(), abs=0.05)
+
+
+def test_where_nothing_was_ever_sold_nothing_is_forecast() -> None:
+    panel = chain_panel(stores=1, items=4, periods=60)
+    panel = replace(panel, demand=np.where(np.isfinite(panel.demand), np.float32(0), panel.demand))
+    recipe = tiny(default_recipe(panel, Tier.COLD_START, 7, seed=1))
+    assert recipe.transform == "count"
+    rows = create_features(panel, recipe.spec, "count", channel_scales(panel), 2000, seed=1)
+    assert (fit_xgboost(rows, recipe).inplace_predict(rows.matrix) == 0).all()
 
 
 def test_rounds_come_from_the_recipe_alone(trained_log: Trained) -> None:
