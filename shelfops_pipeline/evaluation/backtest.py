@@ -182,11 +182,12 @@ def calibrate(folds: Sequence[FoldForecast], recipe: Recipe) -> Calibration:
 def score_folds(panel: Panel, folds: Sequence[FoldForecast], recipe: Recipe, metric: Metric) -> list[ScoredFold]:
     """Calibrate each fold on others (see the module's head) and keep what is needed to score it."""
     horizon = recipe.spec.horizon
+    telling = [f for f in folds if f.scored.any()] or folds  # a retailer may be closed for a whole fold
     observed = np.isfinite(np.asarray(panel.demand[:, : panel.n_observed]))
     scored = []
     for fold in folds:
-        earlier = [f for f in folds if f.origin + horizon <= fold.origin]
-        forecast = _calibrated_apart(fold, earlier, folds, recipe, metric)
+        earlier = [f for f in telling if f.origin + horizon <= fold.origin]
+        forecast = _calibrated_apart(fold, earlier, telling, recipe, metric)
         history = observed[:, : fold.origin + 1].sum(axis=1).astype(np.int32)
         day = str(panel.dates[fold.origin].astype("datetime64[D]"))
         classes = demand_class(fold.state)
@@ -204,6 +205,8 @@ def _calibrated_apart(
     if earlier:
         return calibrated(calibrate(earlier, recipe), fold.state, fold.members, metric)
     usable = [f for f in folds if f.origin <= fold.origin]
+    if not usable:  # so nothing of this fold is scored, and nothing that came later can flatter it
+        return calibrated(calibrate(folds, recipe), fold.state, fold.members, metric)
     scored = np.any([f.scored.any(axis=1) for f in usable], axis=0)
     if scored.sum() < 2:  # a single series cannot be split: its calibration is in-sample for this fold
         return calibrated(calibrate(usable, recipe), fold.state, fold.members, metric)

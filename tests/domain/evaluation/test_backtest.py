@@ -150,6 +150,20 @@ def test_half_of_the_series_without_any_sales_does_not_stop_the_first_fold(
         score_folds(retailer_panel, [nothing], recipe, Metric.MAE)
 
 
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_a_retailer_that_was_closed_for_a_whole_fold_can_be_backtested(
+    retailer_panel: Panel, recipe: Recipe, folds: list[FoldForecast], closed: int
+) -> None:
+    """Its fold has nothing to tell: the others are calibrated as if it were not there."""
+    shut = replace(folds[closed], actual=np.full_like(folds[closed].actual, np.nan))
+    scored = score_folds(retailer_panel, [*folds[:closed], shut, *folds[closed + 1 :]], recipe, Metric.MAE)
+    assert all(np.isfinite(f.forecast.mean).all() for f in scored)
+    others = [k for k in range(4) if k != closed]
+    without = score_folds(retailer_panel, [folds[k] for k in others], recipe, Metric.MAE)
+    for k, alone in zip(others, without, strict=True):
+        assert same(scored[k].forecast, alone.forecast)
+
+
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_a_retailer_of_very_few_series_can_be_backtested(
     retailer_panel: Panel, recipe: Recipe, folds: list[FoldForecast], n: int
