@@ -3,9 +3,12 @@
 import base64
 import binascii
 import json
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from shelfops_api.errors import Code, Fault, Problem
+
+LONGEST: Final = 4000
+"""Two ids of 200 characters, of up to four bytes or escaped, fit in."""
 
 
 class Cursor(NamedTuple):
@@ -17,7 +20,7 @@ class Cursor(NamedTuple):
     """The item, or the category."""
 
     def __str__(self) -> str:
-        return base64.urlsafe_b64encode(json.dumps(self).encode()).rstrip(b"=").decode()
+        return base64.urlsafe_b64encode(json.dumps(self, ensure_ascii=False).encode()).rstrip(b"=").decode()
 
     @classmethod
     def read(cls, given: str | None, release: str) -> "Cursor | None":

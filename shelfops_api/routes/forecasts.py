@@ -11,7 +11,7 @@ from starlette.responses import Response
 from shelfops_api import bulk
 from shelfops_api.auth import Scope, require
 from shelfops_api.conditional import CSV, JSON, NDJSON, UNCHANGED, json_answer, not_modified
-from shelfops_api.cursors import Cursor
+from shelfops_api.cursors import LONGEST, Cursor
 from shelfops_api.dates import End, Start, check_order, date_problem
 from shelfops_api.deps import ServicesDep, SnapshotDep
 from shelfops_api.errors import Code, Problem, documented
@@ -68,7 +68,7 @@ async def forecasts(
     limit: Annotated[
         int | None, Query(ge=1, le=_MOST, description=f"Series at most; default {PAGE}, of a stream all")
     ] = None,
-    after: Annotated[str | None, Query(max_length=2000, description="`next` of the page before")] = None,
+    after: Annotated[str | None, Query(max_length=LONGEST, description="`next` of the page before")] = None,
 ) -> Response:
     """The published forecasts of many series: page by page, or all at once as a stream.
 

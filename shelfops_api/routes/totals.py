@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from shelfops_api.auth import Scope, require
 from shelfops_api.conditional import UNCHANGED, json_answer, not_modified
-from shelfops_api.cursors import Cursor
+from shelfops_api.cursors import LONGEST, Cursor
 from shelfops_api.dates import End, Start, check_order
 from shelfops_api.deps import SnapshotDep, WarehouseDep
 from shelfops_api.errors import Code, documented
@@ -101,7 +101,7 @@ def totals(
     category: Annotated[SeriesId | None, Query(description="One category of items only")] = None,
     start: Start = None,
     end: End = None,
-    after: Annotated[str | None, Query(max_length=4000, description="`next` of the page before")] = None,
+    after: Annotated[str | None, Query(max_length=LONGEST, description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=_MOST_GROUPS, description="Most groups on a page")] = 100,
 ) -> Response:
     """Expected demand of whole stores, of categories, of both together, or of the retailer, per period."""
