@@ -9,11 +9,16 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Engine
 
 from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.contracts.columns import Grain
 from shelfops_pipeline.data.source import Reference, RowRules
-from shelfops_pipeline.ingestion.sync import changes, content_checksums, first_days, periods_of, plan_sync
+from shelfops_pipeline.ingestion.sync import SyncPlan, changes, content_checksums, first_days, periods_of, plan_sync
+from shelfops_pipeline.ingestion.watermark import find_changes
+from shelfops_pipeline.settings import Settings
+from shelfops_pipeline.store.ingested import record_periods, reopen_periods
+from shelfops_pipeline.store.records import PeriodRecord
 
 KEY = (c.TS, c.STORE_ID, c.ITEM_ID)
 
@@ -251,3 +256,29 @@ def test_a_row_without_a_date_counts_where_it_is_filed() -> None:
 def test_weeks_begin_on_monday(day: str, monday: str) -> None:
     frame = rows(1, start=day)
     assert (periods_of(frame, Grain.WEEK) == np.datetime64(monday)).all()
+
+
+def test_what_was_taken_back_and_comes_again_has_another_key(warehouse: Engine) -> None:
+    """A sensor's run_key is remembered for ever: under the same key nobody would ingest the day again."""
+    right, wrong = Feed(rows(2)), Feed(rows(2))
+    first, last = recorded(right)
+    wrong.frame.loc[wrong.frame[c.TS] == pd.Timestamp(last), c.QUANTITY] += 90
+    keys = []
+
+    def asked(feed: Feed) -> SyncPlan | None:
+        return find_changes(Settings(), feed, warehouse, first)
+
+    def ingested(feed: Feed, day: date) -> None:
+        done = PeriodRecord(day, 4, 4, source_checksum=recorded(feed)[day], warehouse_checksum="a" * 16)
+        record_periods(warehouse, feed.name, [done])
+
+    ingested(right, first)
+    for feed in (right, wrong, right, wrong):
+        plan = asked(feed)
+        assert plan is not None
+        keys.append(plan.key)
+        reopen_periods(warehouse, feed.name, [last])
+        assert asked(feed) == plan  # while it is being ingested
+        ingested(feed, last)
+        assert asked(feed) is None
+    assert len(set(keys)) == 4
