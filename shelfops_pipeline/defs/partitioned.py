@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from shelfops_pipeline.contracts.columns import DATE, TS, Grain
+from shelfops_pipeline.data.tables import filed_days
 from shelfops_pipeline.defs.artifacts import artifact_root
 from shelfops_pipeline.errors import DataError
 from shelfops_pipeline.ingestion.blocks import BLOCK_ROWS, together
@@ -110,7 +110,7 @@ class Partitions:
 
         Raises ValueError for rows that belong to none of them: they would be lost.
         """
-        period = periods_of(frame, self.grain) if TS in frame else first_days(_days(frame), self.grain)
+        period = periods_of(frame, self.grain) if TS in frame else first_days(filed_days(frame, DATE), self.grain)
         table = pa.Table.from_pandas(frame, preserve_index=False)
         if not (period[1:] >= period[:-1]).all():
             order = np.argsort(period, kind="stable")
@@ -134,7 +134,3 @@ class Partitions:
 
 def _write(table: pa.Table, stream: IO[bytes]) -> None:
     pq.write_table(table, stream, compression="zstd")
-
-
-def _days(frame: pd.DataFrame) -> NDArray[np.datetime64]:
-    return frame[DATE].to_numpy("datetime64[D]")

@@ -7,6 +7,7 @@ from typing import Any, Final
 import dagster as dg
 import pyarrow as pa
 
+from shelfops_pipeline.contracts.columns import DATE, ITEM_ID, STORE_ID
 from shelfops_pipeline.data.source import Reference
 from shelfops_pipeline.defs.ingestion import OWNERS
 from shelfops_pipeline.defs.lineage import STORED_ROW, lineage
@@ -68,15 +69,23 @@ def transactions_table(
 def inventory_table(
     context: dg.AssetExecutionContext, retailer: Retailer, warehouse: Warehouse, raw_inventory: Partitions
 ) -> dg.MaterializeResult[Partitions]:
-    """The warehouse's table of inventory snapshots."""
-    rows = 0
+    """The warehouse's table of inventory snapshots, without those that do not say when, where or of what they are."""
+    rows = left_out = 0
     with warehouse.engine() as engine:
         for part in raw_inventory.blocks():
             days = [period + timedelta(days=n) for period in part.periods for n in range(part.days)]
-            table = pa.Table.from_pandas(part.rows(), preserve_index=False)
-            rows += replace_inventory(engine, retailer.source.name, days, table)
+            found = part.rows()
+            known = found.dropna(subset=[DATE, STORE_ID, ITEM_ID])
+            rows += replace_inventory(
+                engine, retailer.source.name, days, pa.Table.from_pandas(known, preserve_index=False)
+            )
+            left_out += len(found) - len(known)
+    if left_out:
+        context.log.warning(
+            f"{left_out:,} counts have no date that can be right, no store or no item: they are left out"
+        )
     target = Partitions.of(context, "inventory_table")
-    return dg.MaterializeResult(value=target, metadata={"rows of the run": rows})
+    return dg.MaterializeResult(value=target, metadata={"rows of the run": rows, "rows left out": left_out})
 
 
 @dg.asset(group_name="warehouse", owners=OWNERS, kinds={"postgres"})

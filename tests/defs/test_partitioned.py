@@ -99,6 +99,16 @@ def test_snapshots_are_split_by_their_date(folder: Path) -> None:
     assert some(2, "stock").rows()[QUANTITY].tolist() == [1, 0]
 
 
+def test_a_snapshot_whose_date_cannot_be_right_lies_where_it_is_filed(folder: Path) -> None:
+    stock = sales(0, 1, 1).rename(columns={TS: DATE})
+    stock[FILED] = stock[DATE]
+    stock.loc[2, DATE] = pd.NaT
+    some(2, "stock").replace(stock)
+    second = some(2, "stock").at([MONDAY + timedelta(days=1)]).rows()
+    assert second[QUANTITY].tolist() == [1, 2]
+    assert second[DATE].isna().tolist() == [False, True]
+
+
 @pytest.mark.parametrize("day", [-1, 3, 1])
 def test_rows_of_other_periods_are_refused_and_nothing_is_written(folder: Path, day: int) -> None:
     target = some(3).at([MONDAY, MONDAY + timedelta(days=2)])
