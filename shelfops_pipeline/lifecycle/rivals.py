@@ -45,7 +45,7 @@ class Rival:
 
 
 def find_rival(panel: Panel, backtest: Backtest, tier: Tier, champion: Path | None) -> Rival:
-    """The champion; where there is none, or none that this release can serve, the best baseline.
+    """The champion; where there is none, or none that can serve this panel in this release, the best baseline.
 
     Raises BundleError when the champion's bundle is damaged.
     """
@@ -55,7 +55,21 @@ def find_rival(panel: Panel, backtest: Backtest, tier: Tier, champion: Path | No
         manifest = verify(champion)
     except OtherReleaseError:
         return best_baseline(backtest, tier, f"{champion.name} is of another release of ShelfOps and cannot serve")
+    if gone := _gone(panel, manifest):
+        how = f"{champion.name} was trained with what the data no longer has ({', '.join(gone)}) and cannot serve"
+        return best_baseline(backtest, tier, how)
     return champion_rival(panel, backtest, tier, champion, manifest)
+
+
+def _gone(panel: Panel, manifest: Manifest) -> list[str]:
+    """The columns that a champion needs and the panel lacks: a retailer may stop giving a price or a category."""
+    spec = manifest.spec
+    needed = (
+        (spec.channels, panel.channels),
+        (spec.past_channels, panel.past),
+        (manifest.static_categories, panel.static),
+    )
+    return [name for names, there in needed for name in names if name not in there]
 
 
 def best_baseline(backtest: Backtest, tier: Tier, how: str) -> Rival:

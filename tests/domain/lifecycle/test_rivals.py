@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shelfops_pipeline.contracts.bundle import MANIFEST
+from shelfops_pipeline.contracts.bundle import MANIFEST, Manifest
 from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.errors import BundleError
@@ -19,11 +19,13 @@ from shelfops_pipeline.inference.predict import ServedModel, predict_demand
 from shelfops_pipeline.lifecycle import rivals
 from shelfops_pipeline.lifecycle.comparison import Side
 from shelfops_pipeline.lifecycle.promotion import decide
+from shelfops_pipeline.lifecycle.registry import Registry
 from shelfops_pipeline.lifecycle.rivals import find_rival
 from shelfops_pipeline.models.bundle import Trained
-from shelfops_pipeline.models.recipe import Recipe
+from shelfops_pipeline.models.recipe import Recipe, default_recipe
 from shelfops_pipeline.models.serve import origin_state
 from tests.domain.lifecycle.gate_support import TIER, H, a_backtest, forecast, scored
+from tests.domain.support import chain_panel, tiny
 
 
 @pytest.fixture
@@ -163,6 +165,27 @@ def test_a_champion_of_another_release_cannot_serve_and_gives_way_to_the_baselin
     rival = find_rival(rare_panel, last_folds, TIER, champion(schema_version=1))
     assert (rival.name, rival.is_champion) == ("naive", False)
     assert rival.how == "v2 is of another release of ShelfOps and cannot serve"
+
+
+@pytest.mark.parametrize("gone", ["category", "warmth"])
+def test_a_champion_that_needs_what_the_data_no_longer_has_gives_way_to_the_baselines(
+    registry: Registry, make_bundle: Callable[..., Manifest], gone: str
+) -> None:
+    """A retailer that stops giving a column could never train again."""
+    panel = chain_panel(stores=2, items=2, periods=60)
+    old = tiny(default_recipe(panel, TIER, H, seed=1))
+    categories = {name: static.categories for name, static in panel.static.items()}
+    make_bundle("v2", TIER, spec=old.spec, static_categories=categories, recipe=old.model_dump(mode="json"))
+    now = replace(
+        panel,
+        static={name: static for name, static in panel.static.items() if name != gone},
+        channels={name: values for name, values in panel.channels.items() if name != gone},
+    )
+    y = [actuals(now, 40, H)]
+    backtest = a_backtest(tiny(default_recipe(now, TIER, H, seed=1)), y, [forecast(np.full_like(y[0], 7))], naive=1)
+    rival = find_rival(now, replace(backtest, origins=(40,)), TIER, registry.models / "v2")
+    assert (rival.name, rival.is_champion) == ("naive", False)
+    assert f"({gone})" in rival.how
 
 
 def test_the_baseline_to_beat_is_the_best_one_and_never_one_without_a_number(rare_panel: Panel, recipe: Recipe) -> None:
