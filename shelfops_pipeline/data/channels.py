@@ -108,7 +108,7 @@ def holiday_channels(axes: Axes, reference: Reference) -> tuple[dict[str, Floats
                 raise DataError(
                     f"calendar: scope '{scope}' names no store attribute; known: {', '.join(stores.columns)}"
                 )
-            where = stores[attribute].reindex(axes.stores).astype(str).to_numpy() == value
+            where = stores[attribute].astype(str).reindex(axes.stores).to_numpy() == value
         on = (days[c.DATE].to_numpy("datetime64[D]") - axes.dates[0]).astype(np.int64)
         inside = (on >= 0) & (on < table.shape[1])
         code = np.array([kinds.index(k) + 1 for k in days[c.KIND].astype(str)], dtype=np.float32)

@@ -210,6 +210,13 @@ def test_holidays_hold_where_their_scope_says() -> None:
     np.testing.assert_array_equal(panel.channels[HOLIDAY][row(panel, "b", "x")], [1, 2, 0, 0, 0])
 
 
+def test_a_scope_is_found_among_numbers_beside_a_store_that_is_not_in_the_table() -> None:
+    special = calendar([day(1)], ["district:1"], ["saint"], ["r"])
+    rows = {(store, "x"): {0: 1, 1: 1} for store in ("a", "b", "unknown")}
+    panel = build(rows, special=special, stores=pd.DataFrame({"store_id": ["a", "b"], "district": [1, 2]}))
+    assert panel.channels[HOLIDAY][:, 1].tolist() == [1, 0, 0]
+
+
 def test_of_several_holidays_on_one_day_the_alphabetically_last_kind_counts_whatever_their_scopes() -> None:
     special = calendar(
         [day(0), day(1), day(1), day(2), day(2)],
