@@ -128,4 +128,14 @@ class Live(Protocol):
         ...
 
 
+@runtime_checkable
+class Zoned(Protocol):
+    """A source that knows which day it is where its stores are."""
+
+    @property
+    def today(self) -> date:
+        """The day that is not over there yet."""
+        ...
+
+
 SourceFactory = Callable[[Path | None, Settings], Source]

@@ -30,7 +30,7 @@ def feed_state(source: Source, warehouse: Warehouse) -> tuple[bool, dict[str, An
     rows[DATE] = rows[DATE].astype("datetime64[ns]")
     gaps = feed_gaps(rows, source.grain)
     recent = gaps[gaps[LAST] > pd.Timestamp(end - _RECENT[source.grain])]
-    silent = silent_periods(rows, last_over(source.grain), source.grain)
+    silent = silent_periods(rows, last_over(source), source.grain)
     facts: dict[str, Any] = {"stores": int(rows[STORE_ID].nunique()), "last period": str(end), "gaps": len(recent)}
     if len(recent):
         facts["missing"] = dg.MetadataValue.md(recent.head(_SHOWN).astype(str).to_markdown(index=False))

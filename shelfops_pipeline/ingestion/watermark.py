@@ -7,7 +7,7 @@ from datetime import UTC, date, timedelta
 from sqlalchemy import Engine
 
 from shelfops_pipeline.contracts.columns import Grain
-from shelfops_pipeline.data.source import Source
+from shelfops_pipeline.data.source import Source, Zoned
 from shelfops_pipeline.errors import DataError
 from shelfops_pipeline.ingestion.sync import SyncPlan, periods_between, plan_sync
 from shelfops_pipeline.settings import Settings
@@ -32,15 +32,16 @@ def find_changes(
         )
     records = period_records(engine, source.name)
     recorded = {} if everything else _recorded(records)
-    bounds = {"since": first_period, "until": last_over(source.grain)}
+    bounds = {"since": first_period, "until": last_over(source)}
     plan = plan_sync(source, source.reference(), recorded, settings.lookback, **bounds)
     return None if plan is None else _after(plan, records)
 
 
-def last_over(grain: Grain) -> date:
-    """The last day of the last period that is over."""
-    yesterday = date.today() - timedelta(days=1)
-    return yesterday if grain is Grain.DAY else yesterday - timedelta(days=(yesterday.weekday() + 1) % 7)
+def last_over(source: Source) -> date:
+    """The last day of the last period that is over: here, and where the stores are."""
+    today = min(date.today(), source.today) if isinstance(source, Zoned) else date.today()
+    yesterday = today - timedelta(days=1)
+    return yesterday if source.grain is Grain.DAY else yesterday - timedelta(days=(yesterday.weekday() + 1) % 7)
 
 
 def _recorded(records: Iterable[PeriodRecord]) -> dict[date, str | None]:

@@ -114,8 +114,8 @@ class Mapped:
         kinds = {name: kind for name, kind in _STOCK.items() if name in table.columns}
         stock = MappedTable(table, "inventory", self._data, kinds, lenient=True)
         frames = [stock.read()] if stock.sql is None else list(stock.batches(start, end))
-        rows = filed(joined(frames), DATE, today=self._today, under=None if stock.sql is None else start)
-        return between(undated(rows, self._today), start, end, DATE)
+        rows = filed(joined(frames), DATE, today=self.today, under=None if stock.sql is None else start)
+        return between(undated(rows, self.today), start, end, DATE)
 
     def reference(self) -> Reference:
         """Stores, items, suppliers, calendar and covariates; where no table is mapped, those that sold."""
@@ -140,7 +140,8 @@ class Mapped:
         return start, end
 
     @property
-    def _today(self) -> date:
+    def today(self) -> date:
+        """Of the shop's own clock, where the mapping says which that is."""
         zone = self.mapping.transactions.format.timezone
         return self._given_today or datetime.now(ZoneInfo(zone) if zone else None).date()
 
@@ -155,9 +156,9 @@ class Mapped:
             day = rows[TS].to_numpy("datetime64[D]")
             if kind == "week":
                 week = mondays(day)
-                day = np.where(_is_right(week, self._today), week, day)  # what cannot be right stays as it came
+                day = np.where(_is_right(week, self.today), week, day)  # what cannot be right stays as it came
             rows[TS] = day.astype("datetime64[ns]")
-        return filed(ordered(rows), today=self._today, under=under)
+        return filed(ordered(rows), today=self.today, under=under)
 
     @cached_property
     def _span(self) -> tuple[date, date]:
@@ -182,12 +183,12 @@ class Mapped:
         ordered_by_date = self.mapping.transactions.format.date is None or not self._sold.is_text(TS)
         if not every and ordered_by_date:
             ends = self._sold.first_and_last(TS)
-            if _is_right(ends, self._today).all():
+            if _is_right(ends, self.today).all():
                 return ends
         return self._right(self._sold.days(TS))
 
     def _right(self, days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
-        return days[_is_right(days, self._today)]
+        return days[_is_right(days, self.today)]
 
     def _items(self) -> list[str]:
         pattern = self.rules.item_pattern

@@ -15,7 +15,7 @@ from shelfops_pipeline.contracts import columns as c
 from shelfops_pipeline.contracts.columns import Grain
 from shelfops_pipeline.data.source import Reference, RowRules
 from shelfops_pipeline.ingestion.sync import SyncPlan, changes, content_checksums, first_days, periods_of, plan_sync
-from shelfops_pipeline.ingestion.watermark import find_changes
+from shelfops_pipeline.ingestion.watermark import find_changes, last_over
 from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.ingested import record_periods, reopen_periods
 from shelfops_pipeline.store.records import PeriodRecord
@@ -282,3 +282,22 @@ def test_what_was_taken_back_and_comes_again_has_another_key(warehouse: Engine) 
         ingested(feed, last)
         assert asked(feed) is None
     assert len(set(keys)) == 4
+
+
+@pytest.mark.parametrize(("ahead", "over"), [(-2, 3), (0, 1), (1, 1)])
+def test_a_day_is_over_when_it_is_over_where_the_stores_are(ahead: int, over: int) -> None:
+    """A server counts in UTC: in Los Angeles its yesterday may still be traded on."""
+
+    class Shops(Feed):
+        today = date.today() + timedelta(days=ahead)
+
+    assert last_over(Shops(rows(1))) == date.today() - timedelta(days=over)
+
+
+def test_a_week_is_over_on_its_sunday_where_the_stores_are() -> None:
+    class Shops(Feed):
+        today = date(2024, 1, 7)  # a Sunday
+
+    assert last_over(Shops(rows(1), Grain.WEEK)) == date(2023, 12, 31)
+    Shops.today += timedelta(days=1)
+    assert last_over(Shops(rows(1), Grain.WEEK)) == date(2024, 1, 7)
