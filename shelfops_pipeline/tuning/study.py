@@ -162,6 +162,10 @@ def _run_trial(study: "Study", folds: Sequence[TuningFold], recipe: Recipe, memb
     losses: list[float] = []
     for step, fold in enumerate(folds):
         losses.append(fold_loss(fold, with_fields(recipe, member, fields), member))
+        if not of_defaults and losses[-1] == 0:
+            raise ShelfOpsError(
+                f"{member}: the defaults forecast fold {step + 1} without an error; nothing can be better"
+            )
         score = relative(losses, of_defaults or losses)
         trial.set_user_attr(_LOSSES, losses)
         trial.report(score, step)

@@ -11,12 +11,16 @@ from filelock import FileLock
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from shelfops_pipeline.contracts.columns import Tier
 from shelfops_pipeline.data.panel import Panel
 from shelfops_pipeline.errors import ShelfOpsError
+from shelfops_pipeline.evaluation.folds import fold_origins
 from shelfops_pipeline.lifecycle.training import TrainingPlan
+from shelfops_pipeline.models.recipe import default_recipe
 from shelfops_pipeline.tuning.space import default_fields
 from shelfops_pipeline.tuning.study import Budget, Found, study_name, tune_member
 from shelfops_pipeline.tuning.task import TuningTask
+from tests.domain.support import chain_panel, tiny
 from tests.domain.tuning.conftest import cold_start_task, with_demand_after
 
 LONG = 3600.0
@@ -118,6 +122,15 @@ def test_no_trial_begins_that_is_not_expected_to_end_in_half_an_hour(
     assert found.new == trials
     left = [f"{30 - minutes * k:.1f} min left" for k in range(trials)]
     assert [line.split(", ")[-1] for line in told if "trial" in line] == left
+
+
+def test_demand_that_never_changes_leaves_nothing_to_tune(tmp_path: Path, one_thread: None) -> None:
+    shop = chain_panel(stores=1, items=4, periods=80)
+    same = replace(shop, demand=np.where(np.isfinite(shop.demand), np.float32(4), shop.demand))
+    recipes = {Tier.COLD_START: tiny(default_recipe(same, Tier.COLD_START, 7, seed=1))}
+    plan = TrainingPlan(recipes, fold_origins(same, 7, 2, season=7))
+    with pytest.raises(ShelfOpsError, match="forecast fold 1 without an error: nothing is better"):
+        search(cold_start_task(same, plan), tmp_path, 2)
 
 
 def test_demand_after_the_cut_off_changes_no_trial(
