@@ -140,6 +140,9 @@ def panel_dimensions(panel: Panel, folds: int) -> list[SeriesDimension]:
     if CATEGORY in panel.static:
         static = panel.static[CATEGORY]
         own = static.codes.astype(np.intp)
-        labels = static.categories if (own >= 0).all() else (*static.categories, _UNKNOWN)
-        found.append(SeriesDimension(BY_CATEGORY, labels, (np.where(own < 0, len(labels) - 1, own),) * folds))
+        named = (own >= 0).all() or _UNKNOWN in static.categories  # a retailer may have a category of that name
+        labels = static.categories if named else (*static.categories, _UNKNOWN)
+        if (own < 0).any():
+            own = np.where(own < 0, labels.index(_UNKNOWN), own)
+        found.append(SeriesDimension(BY_CATEGORY, labels, (own,) * folds))
     return found

@@ -14,11 +14,13 @@ from shelfops_pipeline.evaluation import metrics as m
 from shelfops_pipeline.evaluation import sums
 from shelfops_pipeline.evaluation.backtest import Backtest, ScoredFold
 from shelfops_pipeline.evaluation.baselines import BASELINES
+from shelfops_pipeline.evaluation.groups import panel_dimensions
 from shelfops_pipeline.evaluation.metrics import Score
 from shelfops_pipeline.evaluation.report import metrics_table, per_fold
 from shelfops_pipeline.evaluation.scores import scores_table
 from shelfops_pipeline.evaluation.served import served_fold
 from shelfops_pipeline.inference.calibration import CLASSES
+from tests.domain.support import chain_panel
 
 Floats = NDArray[np.float32]
 MODELS = ("ensemble", "xgboost", "lstm", *BASELINES)
@@ -202,6 +204,14 @@ def test_items_without_a_category_are_scored_as_unknown(backtest: Backtest, reta
     rows = table[(table["by"] == "category") & (table["group"] == "unknown") & (table["metric"] == "mae")]
     seen = sum(int(np.isfinite(f.actual[:3]).sum()) for f in backtest.folds[Tier.PRODUCTION])
     assert set(rows["n"]) == {seen}
+
+
+def test_a_category_that_is_called_unknown_is_one_with_the_items_that_have_none() -> None:
+    panel = chain_panel(stores=1, items=4, periods=30)
+    static = {"category": Static(np.array([0, 1, -1, -1], np.int32), ("bakery", "unknown"))}
+    *_, categories = panel_dimensions(replace(panel, static=static), folds=1)
+    assert categories.labels == ("bakery", "unknown")
+    assert categories.codes[0].tolist() == [0, 1, 1, 1]
 
 
 def test_a_retailer_without_categories_is_scored_without_them(backtest: Backtest, retailer_panel: Panel) -> None:
