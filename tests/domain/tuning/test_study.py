@@ -129,7 +129,7 @@ def test_demand_that_never_changes_leaves_nothing_to_tune(tmp_path: Path, one_th
     same = replace(shop, demand=np.where(np.isfinite(shop.demand), np.float32(4), shop.demand))
     recipes = {Tier.COLD_START: tiny(default_recipe(same, Tier.COLD_START, 7, seed=1))}
     plan = TrainingPlan(recipes, fold_origins(same, 7, 2, season=7))
-    with pytest.raises(ShelfOpsError, match="forecast fold 1 without an error: nothing is better"):
+    with pytest.raises(ShelfOpsError, match="forecast fold 1 without an error; nothing can be better"):
         search(cold_start_task(same, plan), tmp_path, 2)
 
 
