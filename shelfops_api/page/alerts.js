@@ -40,10 +40,13 @@ async function load() {
 }
 
 function take(page) {
-  page.alerts.forEach(keep);
+  page.alerts.filter(isNews).forEach(keep);
   more = complete ? null : page.next;
   draw();
 }
+
+/** An answer may be late: the stream has told what happened since. */
+const isNews = (alert) => !(Date.parse(alert.updated_at) < Date.parse(known.get(alert.alert_id)?.updated_at));
 
 /** Answers and messages come in any order, and what is resolved stays so. */
 function keep(alert) {

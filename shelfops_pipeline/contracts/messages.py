@@ -33,6 +33,7 @@ class AlertMessage(BaseModel):
     details: dict[str, Any]
     raised_at: datetime
     updated_at: datetime
+    acknowledged_by: str | None = None
     note: str | None = None
     unknown_since: datetime | None = None
     """A plan could not judge it since, because the stock is not known"""

@@ -209,6 +209,8 @@ def test_an_announcement_says_what_happened_and_how_it_stands(warehouse: Engine)
     message = alert_message(event, stored)
     assert AlertMessage.model_validate_json(message.model_dump_json()) == message
     assert (message.event, message.item_id, message.status, message.raised_at) == ("raised", "a", "open", MONDAY)
+    seen = acknowledge(warehouse, SHOP, stored.alert_id, who="ann")
+    assert alert_message(AlertEvent.ACKNOWLEDGED, seen).acknowledged_by == "ann"
 
 
 def test_as_many_series_as_a_large_retailer_has_are_evaluated_together(warehouse: Engine) -> None:
