@@ -112,7 +112,8 @@ def test_the_scale_benchmark_finds_equal_results_on_one_and_two_workers() -> Non
     one, two = found["workers"]
     assert (one["workers"], two["workers"], two["took_part"]) == (1, 2, 2)
     assert one["checksum"] == two["checksum"]
-    assert len(two["steps"]) > len(one["steps"]) == 3
+    assert one["steps"].keys() >= {"production_features", "production_lstm", "production_xgboost", "backtest"}
+    assert len(two["steps"]) > len(one["steps"])
     assert found["ratios"] == {"100 series: throughput of 2 workers / of 1": one["seconds"] / two["seconds"]}
     assert code == (0 if all(check["ok"] for check in found["checks"]) else 1)
 
