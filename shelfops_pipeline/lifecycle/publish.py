@@ -53,12 +53,14 @@ def publish_inputs(engine: Engine, registry: Registry, panel: Panel, inputs: lis
 
 
 def publish_table(engine: Engine, registry: Registry, table: pa.Table, redis_url: str | None = None) -> str:
-    """Write the forecasts, then name the release, then announce it; older releases but one are deleted.
+    """Write the forecasts, then name the release, then announce it; older releases but one are deleted, and what the
+    release had of series that are forecast no more.
 
     Returns the release. Whoever the announcement does not reach finds the release by asking the warehouse.
     """
     pointer = serving(registry)
     writes.publish_forecasts(engine, pointer.release, _columns(table))
+    writes.forget_series(engine, pointer.release, _columns(table.select([c.STORE_ID, c.ITEM_ID])))
     writes.publish_release(
         engine,
         pointer.release,

@@ -89,6 +89,21 @@ def delete_series(connection: Connection, table: str, data: "pa.Table") -> None:
     )
 
 
+def delete_others(connection: Connection, table: str, release: str, data: "pa.Table") -> int:
+    """Delete the release's rows of every (store, item) that is not in `data`, in the caller's transaction; returns
+    their number."""
+    keys = data.select([STORE_ID, ITEM_ID]).group_by([STORE_ID, ITEM_ID]).aggregate([])
+    deleted = driver(connection).execute(
+        sql.SQL(
+            "DELETE FROM {} AS t WHERE t.release = %s AND NOT EXISTS ("
+            "SELECT FROM unnest(%s::text[], %s::text[]) AS k (store_id, item_id)"
+            " WHERE t.store_id = k.store_id AND t.item_id = k.item_id)"
+        ).format(sql.Identifier(table)),
+        [release, *(keys.column(name).to_pylist() for name in (STORE_ID, ITEM_ID))],
+    )
+    return deleted.rowcount
+
+
 def copy_table(connection: Connection, table: str, data: "pa.Table") -> int:
     """Add all rows of `data`, in the caller's transaction; returns their number.
 

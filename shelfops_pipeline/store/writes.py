@@ -12,7 +12,7 @@ from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from shelfops_pipeline.contracts.columns import DATE, FORECAST_COLUMNS, ITEM_ID, ORIGIN, STORE_ID
-from shelfops_pipeline.store.bulk import Columns, arrow_table, as_bytea, delete_series, replace_series
+from shelfops_pipeline.store.bulk import Columns, arrow_table, as_bytea, delete_others, delete_series, replace_series
 from shelfops_pipeline.store.jsonb import clean, storable
 from shelfops_pipeline.store.replenishment_tables import reorder_plan
 from shelfops_pipeline.store.tables import (
@@ -32,6 +32,7 @@ from shelfops_pipeline.store.tables import (
 )
 from shelfops_pipeline.store.totals import forecast_totals
 
+_OF_SERIES: Final = (demand_forecasts, forecast_explanations, online_features)
 _PRUNED: Final = (demand_forecasts, forecast_explanations, forecast_totals, online_features, reorder_plan, releases)
 
 
@@ -48,6 +49,16 @@ def publish_forecasts(engine: Engine, release: str, columns: Columns) -> int:
         delete_series(connection, forecast_explanations.name, data)
         connection.execute(delete(forecast_totals).where(forecast_totals.c.release == release))
         return replace_series(connection, demand_forecasts.name, data)
+
+
+def forget_series(engine: Engine, release: str, columns: Columns) -> int:
+    """Delete what the release has of series that are not in `columns` (store_id and item_id); returns the rows.
+
+    A release is published again each day: a series that the retailer has taken back since would stay as it once was.
+    """
+    data = arrow_table(columns, (STORE_ID, ITEM_ID), release)
+    with engine.begin() as connection:
+        return sum(delete_others(connection, table.name, release, data) for table in _OF_SERIES)
 
 
 def publish_explanations(engine: Engine, release: str, columns: Columns) -> int:
