@@ -52,8 +52,10 @@ def forecast_frames(
     """
     for k in range(len(backtest.origins)):
         fold = served_fold(backtest, k) if tier is None else backtest.folds[tier][k]
-        shared = _keys(panel, fold)
         seen = np.isfinite(fold.actual)
+        if not seen.any():  # closed throughout: a frame without a row would have columns of no type
+            continue
+        shared = _keys(panel, fold)
         everything = {ENSEMBLE: (fold.forecast.mean, fold.forecast.point)}
         everything |= {n: (v, v) for n, v in (fold.forecast.members | backtest.baselines[k].forecasts).items()}
         for name, (mean, point) in everything.items():

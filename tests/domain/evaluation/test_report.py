@@ -13,6 +13,10 @@ from shelfops_pipeline.evaluation.backtest import Backtest
 from shelfops_pipeline.evaluation.baselines import BASELINES
 from shelfops_pipeline.evaluation.report import forecast_frames, headline, metrics_table
 from shelfops_pipeline.evaluation.served import choose, served_fold
+from shelfops_pipeline.models.recipe import default_recipe
+from tests.domain.lifecycle import gate_support
+from tests.domain.lifecycle.gate_support import TIER, H, a_backtest
+from tests.domain.support import chain_panel
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +98,16 @@ def test_forecast_frames_hold_exactly_the_scored_rows(backtest: Backtest, retail
     for row in frames.sample(40, random_state=1).itertuples():
         series = ids.index((row.store_id, row.item_id))
         assert row.y == retailer_panel.demand[series, position[str(row.date.date())]]
+
+
+def test_a_fold_in_which_nothing_was_observed_has_no_frame() -> None:
+    """Its columns would have no type, and no file could hold it beside the others."""
+    panel = chain_panel(stores=1, items=2, periods=130)
+    y = [np.full((2, H), unit, np.float32) for unit in (np.nan, 5)]
+    made = [gate_support.forecast(np.full_like(v, 4)) for v in y]
+    backtest = a_backtest(default_recipe(panel, TIER, H, seed=1), y, made, naive=1)
+    frames = list(forecast_frames(panel, backtest))
+    assert [len(frame) for frame in frames] == [2 * H] * 2  # the ensemble and a baseline, of the second fold
 
 
 def test_frames_can_be_limited_to_a_tier_and_to_some_models(backtest: Backtest, retailer_panel: Panel) -> None:
