@@ -33,7 +33,7 @@ from shelfops_pipeline.onboarding.plans import covariates
 from shelfops_pipeline.onboarding.questions import Place, guesses, questions
 from shelfops_pipeline.onboarding.sales import find_sales
 from shelfops_pipeline.onboarding.sample import Sample
-from shelfops_pipeline.onboarding.shape import REPEATED, Shape, shape_of
+from shelfops_pipeline.onboarding.shape import Shape, shape_of
 from shelfops_pipeline.onboarding.timezone import zone_of
 from shelfops_pipeline.onboarding.words import Meaning, slug
 
@@ -280,10 +280,8 @@ class _Draft:
         return out
 
     def _rules(self) -> dict[str, Any]:
-        """Large turnovers are no slips of the keyboard, and rows that repeat throughout add up."""
-        rules: dict[str, Any] = {}
-        if self.shape.rows == "week" and self.shape.repeated > REPEATED:
-            rules["unique_key"] = ()
+        """Large turnovers are no slips of the keyboard, and rows that are meant to repeat add up."""
+        rules: dict[str, Any] = {} if self.shape.key is None else {"unique_key": self.shape.key}
         measure = self.sold.column(Meaning.UNITS) or self.sold.column(Meaning.REVENUE)
         largest = 0.0 if measure is None else _large(np.abs(measure.finite))
         if largest > _LARGE:

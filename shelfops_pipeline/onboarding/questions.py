@@ -32,6 +32,8 @@ def guesses(sales: Finding, shape: Shape, country: Country | None) -> dict[Place
             out["transactions", "columns", name] = f"a guess: {choice.why}"
         if name == STORE_ID and Meaning.STORE not in sales.reading.choices:
             out["transactions", "columns", name, "value"] = "no column of stores was found: one store"
+    if shape.key:
+        out["rules", "unique_key", 0] = "a return may stand beside the sale of its day"
     if country is not None and country.why != AS_ASKED:
         out["holidays", 0, "country"] = f"a guess: {country.why}"
     return out

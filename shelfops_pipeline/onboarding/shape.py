@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from shelfops_pipeline.contracts.columns import Grain
+from shelfops_pipeline.contracts.columns import ITEM_ID, QUANTITY, STORE_ID, TS, Grain
 from shelfops_pipeline.errors import DataError
+from shelfops_pipeline.onboarding.column import Column
 from shelfops_pipeline.onboarding.content import joint_codes, repeats
 from shelfops_pipeline.onboarding.meaning import Reading
 from shelfops_pipeline.onboarding.words import Meaning
 
-REPEATED: Final = 0.02
+_REPEATED: Final = 0.02
 """A larger share of rows with the same store, item and period is meant: such rows add up."""
 _NEARLY_ALL: Final = 0.95
 _COMPLETE: Final = 0.98
@@ -22,6 +23,7 @@ _MOST: Final = 0.9
 _OVERLAP: Final = 0.5
 _WHOLE_ONES: Final = 0.9
 _HAS_ZEROS: Final = 0.005
+_MAINLY: Final = 0.5
 _WEEK: Final = 7
 _MONTH: Final = 28
 
@@ -45,6 +47,8 @@ class Shape:
     """Share of the rows that sold nothing."""
     repeated: float
     """Share of the rows whose store, item and date were there before."""
+    key: tuple[str, ...] | None = None
+    """What makes a row a duplicate, where rows that are meant repeat store, item and date; None: these three."""
 
     @property
     def complete(self) -> bool:
@@ -81,16 +85,17 @@ def shape_of(sales: Reading) -> Shape:
     grain = _grain(distinct, days[known], sales.table.name)
     ids = [c for m in (Meaning.STORE, Meaning.ITEM) if (c := sales.column(m)) is not None]
     repeated = repeats([dates, *ids])
-    single = not dates.timed and Meaning.TICKET not in sales.choices and repeated <= REPEATED
+    single = not dates.timed and Meaning.TICKET not in sales.choices and repeated <= _REPEATED
     series = joint_codes(ids) if ids else np.zeros(len(days), dtype=np.int64)
     period = np.searchsorted(distinct, days[known])
     store = sales.column(Meaning.STORE)
     stores = np.zeros(len(days), dtype=np.int64) if store is None else joint_codes([store])
     measure = next(c for m in (Meaning.UNITS, Meaning.REVENUE) if (c := sales.column(m)) is not None)
+    rows: Literal["transaction", "day", "week"] = "week" if grain is Grain.WEEK else "day" if single else "transaction"
     whole = sales.table.whole
     filled = _filled(series[known], period, len(distinct)) if whole else _filled_of_part(series[known], period)
     return Shape(
-        rows="week" if grain is Grain.WEEK else "day" if single else "transaction",
+        rows=rows,
         grain=grain,
         first=distinct[0].item(),
         last=distinct[-1].item(),
@@ -99,7 +104,25 @@ def shape_of(sales: Reading) -> Shape:
         dense=_filled(series[known], _rank_in_store(stores[known], period), 0, stores[known]) if whole else filled,
         zeros=float((measure.finite == 0).mean()) if len(measure.finite) else 0.0,
         repeated=repeated,
+        key=None if rows == "transaction" else _key([dates, *ids], measure, repeated),
     )
+
+
+def _key(ids: list[Column], measure: Column, repeated: float) -> tuple[str, ...] | None:
+    """Of days and weeks: a return beside the sale of its day is no second copy of it, and has another quantity."""
+    if repeated > _REPEATED:
+        return ()
+    if not _are_returns(ids, measure):
+        return None
+    return () if _are_returns([*ids, measure], measure) else (TS, STORE_ID, ITEM_ID, QUANTITY)
+
+
+def _are_returns(columns: list[Column], measure: Column) -> bool:
+    """Is there a return among most of the sets of rows that have the same values in `columns`?"""
+    _, of, count = np.unique(joint_codes(columns), return_inverse=True, return_counts=True)
+    below = np.zeros(len(of)) if measure.numbers is None else measure.numbers < 0
+    with_return = np.bincount(of, below) > 0
+    return bool((count > 1).any()) and float(with_return[count > 1].mean()) > _MAINLY
 
 
 def overlap(sales: Reading) -> bool:

@@ -78,3 +78,16 @@ def test_a_plan_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     lines(tmp_path, "promos.csv", [("from", "until"), ("2024-02-05", "2024-02-01")], ",")
     with pytest.raises(DataError, match="earlier"):
         assessed(tmp_path)
+
+
+@pytest.mark.parametrize("weekly", [False, True])
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_return_beside_its_days_sale_is_no_second_copy_of_it(tmp_path: Path, weekly: bool, twice: bool) -> None:
+    """Days and weeks whose returns are rows of their own, fewer than make lines of receipts of them."""
+    every = days("2024-01-01", 7 * 60)[::7] if weekly else days("2024-01-01", 60)
+    rows = [(d, s, i, 3 + (d.day + n) % 4) for d in every for s in "AB" for n, i in enumerate("pqrst")]
+    returns = [(*row[:3], -1) for row in rows[::61]]
+    rows += returns + (returns[:1] if twice else [rows[3]])
+    found = assessed(lines(tmp_path, "sales.csv", [("date", "store", "item", "units"), *rows], ","))
+    assert found.refused == ({} if twice else {"duplicate_transaction": 1})
+    assert found.returns == len(returns) + (1 if twice else 0)
