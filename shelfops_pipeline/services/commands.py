@@ -119,7 +119,7 @@ def _doctor_view(found: "list[Check]") -> Table:
         table.add_column(name)
     for check in found:
         mark = "[green]✓" if check.ok else "[red]✗" if check.required else "[yellow]–"
-        table.add_row(mark, check.name, escape(check.detail), "" if check.ok else escape(check.remedy))
+        table.add_row(mark, escape(check.name), escape(check.detail), "" if check.ok else escape(check.remedy))
     return table
 
 

@@ -1,8 +1,11 @@
 """Rich output of the command line: progress of runs, tables of results."""
 
+import os
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console, RenderableType
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from shelfops_pipeline.data.panel import Panel
     from shelfops_pipeline.gate.validation import ValidationResult
 
+_PIPED_WIDTH: Final = 200
 _SHOWN: Final = 5  # stores that are named
 _THEN: Final = {
     ON_PROMOTION: "none is assumed after that",
@@ -27,18 +31,26 @@ _THEN: Final = {
     OPEN: "the last four weeks are taken to go on",
 }
 
-console = Console()
-errors = Console(stderr=True)
+
+def _console(stderr: bool = False) -> Console:
+    """What goes to a file or another program has no edge at which a table would have to be cut."""
+    piped = not (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(stderr=stderr, width=_PIPED_WIDTH if piped and "COLUMNS" not in os.environ else None)
+
+
+console = _console()
+errors = _console(stderr=True)
 
 
 @contextmanager
 def step_progress(title: str) -> Iterator["StepBoard"]:
-    """A live board of the steps of a run; plain lines where the output is not a terminal."""
+    """A live board of the steps of a run; a line for each thing that happens where the output is not a terminal."""
     columns = (_Mark(finished_text="[green]✓"), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=errors, transient=False) as progress:
-        board = StepBoard(progress, progress.add_task(f"[bold]{title}", total=1))
+    with Progress(*columns, console=errors, transient=False, disable=not errors.is_terminal) as progress:
+        board = StepBoard(progress, progress.add_task(f"[bold]{title}", total=1), title)
         yield board
         progress.update(board.title, completed=1)
+        board.log(title, "done")
 
 
 class _Mark(SpinnerColumn):
@@ -51,10 +63,11 @@ class _Mark(SpinnerColumn):
 class StepBoard:
     """Steps as they start and finish."""
 
-    def __init__(self, progress: Progress, title: TaskID) -> None:
-        self._progress, self.title = progress, title
+    def __init__(self, progress: Progress, title: TaskID, name: str) -> None:
+        self._progress, self.title, self._name = progress, title, name
         self._tasks: dict[str, TaskID] = {}
         self._began = time.monotonic()
+        self.log(name, "started")
 
     def report(self, step: str, what: str) -> None:
         """See `pipeline.Report`."""
@@ -63,6 +76,7 @@ class StepBoard:
         if step not in self._tasks:
             self._tasks[step] = self._progress.add_task(f"  {step}", total=1)
         task = self._tasks[step]
+        self.log(step, what)
         if what == "done":
             self._progress.update(task, completed=1, description=f"  {step}")
         elif what == "failed":
@@ -73,6 +87,13 @@ class StepBoard:
     def say(self, what: str) -> None:
         """One line of progress without a step of its own."""
         self._progress.update(self.title, description=f"[bold]{what}")
+        self.log(self._name, what)
+
+    def log(self, step: str, what: str) -> None:
+        """The same as a line of its own, with the time since the beginning, where there is no live board."""
+        if self._progress.disable:
+            passed = timedelta(seconds=round(time.monotonic() - self._began))
+            errors.print(f"{passed} {step}: {what}", markup=False, highlight=False, soft_wrap=True)
 
 
 def metrics_view(table: "pd.DataFrame", title: str) -> Table:

@@ -53,6 +53,7 @@ def sync(pipeline: Pipeline, report: Report, *, everything: bool = False) -> Syn
 
 def show_quarantine(settings: Settings, reason: str | None, start: date | None, end: date | None, limit: int) -> None:
     """`shelfops quarantine show`."""
+    _check_reason(reason)
     name = current_source(settings).name
     with open_pipeline(settings) as pipeline, pipeline.engine() as engine:
         view = quarantined(engine, name, reason=reason, start=start, end=end, limit=limit)
@@ -68,8 +69,8 @@ def quarantine_table(view: QuarantineView, name: str) -> Table:
     table = Table(title=f"{name}: {sum(view.counts.values()):,} rows in quarantine", title_justify="left")
     for column in ("fingerprint", "period", "reason"):
         table.add_column(column, no_wrap=True)
-    for column in ("where", "row"):
-        table.add_column(column, overflow="fold")
+    table.add_column("where", overflow="fold", min_width=_WHERE)
+    table.add_column("row", overflow="fold")
     for row in view.rows:
         where = str(row.source) if row.line is None else f"{row.source}:{row.line}"
         content = ", ".join(f"{k}={v}" for k, v in row.row.items() if v is not None)
@@ -77,13 +78,18 @@ def quarantine_table(view: QuarantineView, name: str) -> Table:
     return table
 
 
+_WHERE = 16  # characters: of a file and a line, what mostly suffices
 _SHORT = 12  # hexadecimal digits of a fingerprint that are shown, and enough to name one
+
+
+def _check_reason(reason: str | None) -> None:
+    if reason is not None and reason not in set(Reason):
+        raise ShelfOpsError(f"--reason {reason} is unknown; known: {', '.join(Reason)}")
 
 
 def release_rows(settings: Settings, names: Sequence[str], reason: str | None, note: str) -> None:
     """`shelfops quarantine release`: vouch for rows, and judge their periods again."""
-    if reason is not None and reason not in set(Reason):
-        raise ShelfOpsError(f"--reason {reason} is unknown; known: {', '.join(Reason)}")
+    _check_reason(reason)
     dataset = current_source(settings).name
     with open_pipeline(settings) as pipeline, step_progress(f"release {settings.dataset}") as board:
         with pipeline.engine() as engine:

@@ -30,9 +30,8 @@ def list_orders(settings: Settings, status: OrderStatus | None, supplier: str | 
         )
         if not found:
             raise ShelfOpsError(_why_none(engine, asked=any(wanted is not None for wanted in (status, supplier, day))))
-    table = Table(
-        Column("order", no_wrap=True), "supplier", "for", "status", "lines", "units", "cost", header_style="bold"
-    )
+    others = (Column(name, no_wrap=True) for name in ("for", "status", "lines", "units", "cost"))
+    table = Table(Column("order", overflow="fold"), Column("supplier", overflow="fold"), *others, header_style="bold")
     for order in found:
         told = f"{order.status}{', edited' if order.edited and order.status == OrderStatus.PROPOSED else ''}"
         sums = (str(order.line_count), f"{order.units:,.0f}", _money(order.cost))

@@ -19,8 +19,15 @@ from shelfops_pipeline.store.warehouse import open_warehouse
 
 @contextmanager
 def warehouse_engine(settings: Settings) -> Iterator[Engine]:
-    """An engine on the warehouse: SHELFOPS_DATABASE_URL, or the embedded server, held while the block runs."""
+    """An engine on the warehouse: SHELFOPS_DATABASE_URL, or the embedded server, held while the block runs.
+
+    Raises ShelfOpsError where that would be the server of a home that nobody has begun.
+    """
     url = None if settings.database_url is None else settings.database_url.get_secret_value()
+    if url is None and not settings.root.is_dir():
+        raise ShelfOpsError(
+            f"there is no {settings.root} yet: `shelfops ingest` begins it; if it is elsewhere, set SHELFOPS_HOME"
+        )
     with open_warehouse(url, settings.root) as opened:
         engine = open_engine(opened)
         try:

@@ -35,4 +35,4 @@ def test_ctrl_c_in_the_middle_of_a_step_is_ctrl_c(tmp_path: Path, monkeypatch: p
         pipeline = Pipeline(Settings(home=tmp_path), "", instance, dg.Definitions(jobs=[ingest]))
         with pytest.raises(KeyboardInterrupt):
             pipeline.ingest(date(2025, 1, 1), date(2025, 1, 2), board.report)
-    assert "✗   read_it_all failed" in shown.getvalue()
+    assert "read_it_all: failed" in shown.getvalue()
