@@ -6,7 +6,7 @@ from typing import Final
 
 from shelfops_pipeline.onboarding.column import Column
 from shelfops_pipeline.onboarding.sample import Sample
-from shelfops_pipeline.onboarding.words import Meaning, name_fits
+from shelfops_pipeline.onboarding.words import Meaning, is_about, name_fits, says_only
 
 LEAST_FIT: Final = 0.55
 MEASURES: Final = (Meaning.UNITS, Meaning.REVENUE, Meaning.SALES)
@@ -87,7 +87,17 @@ def read_names(table: Sample) -> Reading:
             continue
         choices[meaning] = Choice(name, meaning, fit, "its name")
         taken.add(name)
-    return Reading(table, choices)
+    return _counted(Reading(table, choices))
+
+
+def _counted(reading: Reading) -> Reading:
+    """Where the file is called stock, a bare quantity is one of stock."""
+    choice, name = reading.choices.get(Meaning.UNITS), reading.table.name
+    if choice is None or {Meaning.ON_HAND, Meaning.REVENUE} & set(reading.choices):
+        return reading
+    if not says_only(choice.column, "pieces") or not is_about(name, "stock") or is_about(name, "sales"):
+        return reading
+    return reading.taking(replace(choice, meaning=Meaning.ON_HAND, why=f"a quantity, in {name}"))
 
 
 def _allowed(column: Column, meaning: Meaning) -> float:

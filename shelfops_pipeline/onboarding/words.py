@@ -52,6 +52,8 @@ LONGEST_NAME: Final = 40
 """Characters of a name in a mapping."""
 _IDS: Final = frozenset((Meaning.STORE, Meaning.ITEM, Meaning.TICKET, Meaning.SUPPLIER))
 _SUFFIXES: Final = ("nummer", "nr", "id", "code", "no", "nbr", "key", "num")
+_BESIDE: Final = {Meaning.ON_HAND: "pieces", Meaning.ON_ORDER: "pieces"}
+"""Lists of words that leave a meaning as it is: `Bestand Stk` is a stock."""
 _SHORTEST_PART: Final = 4
 _PLURALS: Final = ("s", "n", "en", "es")
 _LETTERS: Final = str.maketrans(dict(zip("ßøæœł", ("ss", "o", "a", "o", "l"), strict=True)))
@@ -87,7 +89,7 @@ def listed(name: str) -> dict[str, frozenset[str]]:
     return {key: frozenset("_".join(tokens(p.replace("_", " "))) for p in text.split()) for key, text in lists.items()}
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _words(*path: str) -> frozenset[str]:
     """The words of a list of the vocabulary, one by one."""
     text: Any = _vocabulary()
@@ -102,7 +104,8 @@ def name_fit(name: str, meaning: Meaning) -> float:
     words = tokens(name)
     if not words:
         return 0.0
-    best = max(max(_phrase_fit(words, phrase), _joined_fit(words, phrase)) for phrase in _phrases()[meaning])
+    beside = _words("neutral") | (_words(_BESIDE[meaning]) if meaning in _BESIDE else frozenset())
+    best = max(max(_phrase_fit(words, phrase, beside), _joined_fit(words, phrase)) for phrase in _phrases()[meaning])
     if meaning in _IDS and _words("attributes").intersection(words):
         best *= 0.4  # store_type is a store's attribute
     elif meaning in _IDS and not any(word.endswith(_SUFFIXES) for word in words):
@@ -130,6 +133,12 @@ def is_about(name: str, topic: str) -> bool:
     )
 
 
+def says_only(name: str, words: str) -> bool:
+    """Is a name made of one of the words of a list (pieces), and neutral ones?"""
+    told = set(tokens(name)) - _words("neutral")
+    return bool(told) and told <= _words(words)
+
+
 def _joined_fit(words: tuple[str, ...], phrase: tuple[str, ...]) -> float:
     """`EK-Preis` is an ekpreis, and no preis of a kind."""
     pairs = ["".join(words[n : n + 2]) for n in range(len(words) - 1)]
@@ -140,12 +149,13 @@ def _joined_fit(words: tuple[str, ...], phrase: tuple[str, ...]) -> float:
     return 0.5 + 0.5 * covered / len(words)
 
 
-def _phrase_fit(words: tuple[str, ...], phrase: tuple[str, ...]) -> float:
+def _phrase_fit(words: tuple[str, ...], phrase: tuple[str, ...], beside: frozenset[str]) -> float:
+    """How well the words hold the phrase; those of `beside` say nothing else."""
     best = 0.0
     for start in range(len(words) - len(phrase) + 1):
         fits = [_word_fit(word, part) for word, part in zip(words[start:], phrase, strict=False)]
         rest = words[:start] + words[start + len(phrase) :]
-        covered = len(phrase) + sum(word in _words("neutral") for word in rest)
+        covered = len(phrase) + sum(word in beside for word in rest)
         best = max(best, min(fits) * (0.5 + 0.5 * covered / len(words)))
     return best
 
