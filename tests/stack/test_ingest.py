@@ -202,6 +202,8 @@ def test_refused_lines_are_shown_by_reason_and_day_and_an_unknown_one_is_one_lin
     place = f"2010-12-06 │ bad_stock_code │ online_retail.csv:{at} │"
     assert [row for row in shown if row.startswith(place)], shown
     assert "item_id=POST" in done.out
+    typo = shop.call("quarantine", "show", "--reason", "price_negativ")
+    assert typo.problem.startswith("shelfops: --reason price_negativ is unknown; known: ")
     done = shop.call("quarantine", "show", "--reason", "timezone_slip")
     assert done.said == "online_retail: nothing in quarantine of that kind"
     unknown = "0123456789ab: is not in quarantine; `shelfops quarantine show` lists what is there"

@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 from shelfops_pipeline.cli import app
 from shelfops_pipeline.errors import ShelfOpsError
 from shelfops_pipeline.services.console import console
+from shelfops_pipeline.services.warehouse import warehouse_engine
+from shelfops_pipeline.settings import Settings
 from shelfops_pipeline.store.engine import url_string
 from shelfops_pipeline.store.item_flags import flag_events
 from shelfops_pipeline.store.orders import list_orders
@@ -118,3 +120,10 @@ def test_flags_are_set_listed_and_cleared(shell: Shell, warehouse: Engine) -> No
         assert said in history
     with pytest.raises(ShelfOpsError, match="has no flag of milk that holds for every store"):
         shell("flags", "clear", "milk")
+
+
+def test_a_look_at_a_home_that_nobody_began_does_not_begin_it(tmp_path: Path) -> None:
+    home = tmp_path / "elsewhere"
+    with pytest.raises(ShelfOpsError, match=f"there is no {home} yet"), warehouse_engine(Settings(home=home)):
+        pass
+    assert not home.exists()
