@@ -6,7 +6,7 @@ from typing import Final
 
 from shelfops_pipeline.onboarding.column import Column
 from shelfops_pipeline.onboarding.sample import Sample
-from shelfops_pipeline.onboarding.words import Meaning, is_about, name_fits, says_only
+from shelfops_pipeline.onboarding.words import Meaning, is_about, name_fits, says_only, tokens
 
 LEAST_FIT: Final = 0.55
 MEASURES: Final = (Meaning.UNITS, Meaning.REVENUE, Meaning.SALES)
@@ -113,7 +113,8 @@ def _allowed(column: Column, meaning: Meaning) -> float:
     if meaning in _NUMBERS:
         return float(column.is_number) * (0.8 if column.is_flag and column.n_distinct > 1 else 1.0)
     if meaning is Meaning.PRICE:
-        return float(column.is_number and (not column.is_flag or len(column) < 3))
+        shop = column.is_integer and "pv" in tokens(column.name)  # prix de vente, but also punto vendita
+        return float(column.is_number and (not column.is_flag or len(column) < 3) and not shop)
     if meaning in _IDS:
         return float(not (column.is_number and not column.is_integer))
     if meaning in _TEXTS:

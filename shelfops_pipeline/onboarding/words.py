@@ -52,7 +52,7 @@ LONGEST_NAME: Final = 40
 """Characters of a name in a mapping."""
 _IDS: Final = frozenset((Meaning.STORE, Meaning.ITEM, Meaning.TICKET, Meaning.SUPPLIER))
 _SUFFIXES: Final = ("nummer", "nr", "id", "code", "no", "nbr", "key", "num")
-_BESIDE: Final = {Meaning.ON_HAND: "pieces", Meaning.ON_ORDER: "pieces"}
+_BESIDE: Final = {Meaning.ON_HAND: "pieces", Meaning.ON_ORDER: "pieces", Meaning.COST: "prices"}
 """Lists of words that leave a meaning as it is: `Bestand Stk` is a stock."""
 _SHORTEST_PART: Final = 4
 _PLURALS: Final = ("s", "n", "en", "es")
@@ -105,7 +105,11 @@ def name_fit(name: str, meaning: Meaning) -> float:
     if not words:
         return 0.0
     beside = _words("neutral") | (_words(_BESIDE[meaning]) if meaning in _BESIDE else frozenset())
-    best = max(max(_phrase_fit(words, phrase, beside), _joined_fit(words, phrase)) for phrase in _phrases()[meaning])
+    bare = tuple(word for word in words if word not in _words("joints"))
+    best = max(
+        max(_phrase_fit(words, phrase, beside), _phrase_fit(bare, phrase, beside), _joined_fit(words, phrase))
+        for phrase in _phrases()[meaning]
+    )
     if meaning in _IDS and _words("attributes").intersection(words):
         best *= 0.4  # store_type is a store's attribute
     elif meaning in _IDS and not any(word.endswith(_SUFFIXES) for word in words):
