@@ -6,9 +6,16 @@ from typing import Final
 
 from shelfops_pipeline.onboarding.column import Column
 from shelfops_pipeline.onboarding.sample import Sample
-from shelfops_pipeline.onboarding.words import Meaning, is_about, name_fits, says_only, tokens
+from shelfops_pipeline.onboarding.words import (
+    LEAST_FIT,
+    Meaning,
+    is_about,
+    is_promotion_price,
+    name_fits,
+    says_only,
+    tokens,
+)
 
-LEAST_FIT: Final = 0.55
 MEASURES: Final = (Meaning.UNITS, Meaning.REVENUE, Meaning.SALES)
 _BADLY_WRITTEN: Final = 0.7
 _NUMBERS: Final = frozenset(
@@ -120,5 +127,6 @@ def _allowed(column: Column, meaning: Meaning) -> float:
     if meaning in _TEXTS:
         return float(not column.is_number)
     if meaning is Meaning.PROMOTION:
-        return 1.0 if column.is_flag else 0.9 if column.is_number else 0.7
+        # An Aktionspreis of whole euros is no count of promotions.
+        return 1.0 if column.is_flag else 0.7 if not column.is_number else 0.9 * (not is_promotion_price(column.name))
     return float(column.is_flag) if meaning is Meaning.OPEN else 1.0

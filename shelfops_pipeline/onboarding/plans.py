@@ -10,7 +10,7 @@ from shelfops_pipeline.data.mapping import UNTIL, Constant
 from shelfops_pipeline.onboarding.column import Column
 from shelfops_pipeline.onboarding.findings import Columns, Finding, Role, mapped, unused
 from shelfops_pipeline.onboarding.meaning import MEASURES, Reading
-from shelfops_pipeline.onboarding.words import Meaning, is_about, slug
+from shelfops_pipeline.onboarding.words import Meaning, is_about, is_promotion_price, slug
 
 _NO_COVARIATES: Final = frozenset(
     (Meaning.DATE, Meaning.UNTIL, Meaning.STORE, Meaning.ITEM, Meaning.PERIOD, Meaning.CATEGORY, Meaning.SUPPLIER)
@@ -54,12 +54,14 @@ def _listed_promotions(reading: Reading, columns: Columns, until: Column | None)
     flag, about = reading.column(Meaning.PROMOTION), is_about(reading.table.name, "promotions")
     named = flag is not None and flag.name not in columns.values() and flag.present == len(flag)
     listed = named or ((about or flag is not None) and (until is not None or not columns))
+    prices = [name for name, c in columns.items() if name == PRICE or is_promotion_price(str(c))]
+    special = [reading.table.columns[str(columns[name])] for name in prices if is_promotion_price(str(columns[name]))]
+    # Of a plan of periods, a price of promotions in every row says that each is one.
+    listed = listed or (until is not None and any(c.present == len(c) for c in special))
     if ON_PROMOTION in columns or not listed:
         return columns, ()
-    columns = {ON_PROMOTION: Constant(value=1.0), **columns}
-    price = columns.pop(PRICE, None)
-    told = f"`{price}` is left out: it holds during promotions only" if price is not None else ""
-    return columns, (told,) if told else ()
+    told = tuple(f"`{columns.pop(name)}` is left out: it holds during promotions only" for name in prices)
+    return {ON_PROMOTION: Constant(value=1.0), **columns}, told
 
 
 def _plan_or_past(reading: Reading, columns: Columns, asked: tuple[str, ...], last_sale: pd.Timestamp) -> Finding:

@@ -14,9 +14,9 @@ from shelfops_pipeline.onboarding.catalog import wide_columns
 from shelfops_pipeline.onboarding.column import Column
 from shelfops_pipeline.onboarding.content import determines, id_likeness, product, repeats, share_known, spread_within
 from shelfops_pipeline.onboarding.guess import flags_and_prices, ids_by_label
-from shelfops_pipeline.onboarding.meaning import LEAST_FIT, MEASURES, Choice, Reading, read_names
+from shelfops_pipeline.onboarding.meaning import MEASURES, Choice, Reading, read_names
 from shelfops_pipeline.onboarding.sample import Sample
-from shelfops_pipeline.onboarding.words import Meaning, is_about, name_fit
+from shelfops_pipeline.onboarding.words import LEAST_FIT, Meaning, is_about, name_fit
 
 BY_CONTENT: Final = "ids by their content"
 _CLOSE: Final = 1.0

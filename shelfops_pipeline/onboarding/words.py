@@ -48,6 +48,8 @@ class Meaning(StrEnum):
     CURRENCY = "currency"
 
 
+LEAST_FIT: Final = 0.55
+"""Below this a name says nothing."""
 LONGEST_NAME: Final = 40
 """Characters of a name in a mapping."""
 _IDS: Final = frozenset((Meaning.STORE, Meaning.ITEM, Meaning.TICKET, Meaning.SUPPLIER))
@@ -135,6 +137,17 @@ def is_about(name: str, topic: str) -> bool:
     return any(
         t in words or any(len(w) > 4 and (t.startswith(w) or t.endswith(w)) for w in words) for t in tokens(name)
     )
+
+
+def is_promotion_price(name: str) -> bool:
+    """Is a price called that of a promotion: Aktionspreis, prix promo, sale price?"""
+    if name_fit(name, Meaning.PRICE) < LEAST_FIT:
+        return False
+    words = tokens(name)
+    text = _vocabulary()["promotion_prices"].split()
+    phrases = [tokens(phrase.replace("_", " ")) for phrase in text]
+    special = any(words[n : n + len(p)] == p for p in phrases for n in range(len(words)))
+    return special or name_fit(name, Meaning.PROMOTION) >= LEAST_FIT
 
 
 def says_only(name: str, words: str) -> bool:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from shelfops_pipeline.data.mapping import Constant
 from shelfops_pipeline.onboarding.catalog import read_catalog
 from shelfops_pipeline.onboarding.propose import Proposal, propose
 from tests.domain.onboarding.retailers import days, lines
@@ -62,3 +63,33 @@ def test_whole_numbers_called_pv_are_no_prices(tmp_path: Path) -> None:
     rows = [(key[0], key[1][1], key[2], n % 7) for n, key in enumerate(KEYS)]
     mapping = propose(read_catalog(lines(tmp_path / "bar", "vendite.csv", [("Data", "PV", "Codice", "Pezzi"), *rows])))
     assert "unit_price" not in mapping.mapping.transactions.columns
+
+
+@pytest.mark.parametrize("file", ["Werbeplan.csv", "plan_2024.csv"])
+@pytest.mark.parametrize("name", ["Aktionspreis", "Angebotspreis", "Prix promo", "Promo price", "Sale price"])
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_price_of_promotions_from_a_day_to_a_day_says_when_there_is_one(
+    tmp_path: Path, file: str, name: str, whole: bool
+) -> None:
+    """Also of days to come: as a price alone it would hold for ever, and the promotion would be unknown."""
+    spans = [("08.01.2024", "13.01.2024"), ("05.02.2024", "10.02.2024"), ("11.03.2024", "16.03.2024")]
+    rows = [(i, *span, n + 2 if whole else f"{n + 1},99") for n, i in enumerate(ITEMS) for span in spans]
+    proposal = proposal_with(tmp_path / "laden", file, [("Artikelnr.", "gültig von", "gültig bis", name), *rows])
+    plan = proposal.mapping.known_future[0]
+    assert dict(plan.columns) == {
+        "date": "gültig von",
+        "until": "gültig bis",
+        "item_id": "Artikelnr.",
+        "on_promotion": Constant(value=1.0),
+    }
+    assert plan.absence == "zero"
+    assert f"{file}: `{name}` is left out: it holds during promotions only" in proposal.questions
+
+
+def test_a_list_of_prices_of_which_some_are_reduced_stays_one_of_prices(tmp_path: Path) -> None:
+    spans = [("01.01.2024", "31.01.2024", ""), ("01.02.2024", "30.04.2024", "1,49")]
+    rows = [(i, *span[:2], f"{n + 1},99", span[2]) for n, i in enumerate(ITEMS) for span in spans]
+    header = ("Artikelnr.", "gültig von", "gültig bis", "Preis", "Aktionspreis")
+    plan = proposal_with(tmp_path / "laden", "preise.csv", [header, *rows]).mapping.known_future[0]
+    assert plan.columns["price"] == "Preis"
+    assert "on_promotion" not in plan.columns
