@@ -42,10 +42,10 @@ def reference(reading: Reading, key: Meaning, why: str) -> Finding:
         columns = mapped(reading, told)
         days = reading.column(Meaning.ORDER_DAYS)
         if days is None or all(_WEEKDAYS.fullmatch(text.lower()) for text in days.values):
-            return Finding(reading, Role.SUPPLIERS, why, columns)
+            return Finding(reading, Role.SUPPLIERS, why, columns, questions=_elsewhere(reading, columns))
         del columns[ORDER_WEEKDAYS]
         asked = f"`{days.name}` ({days.example}) is left out: write order days as 0,3 or Mon,Thu (Monday is 0)"
-        return Finding(reading, Role.SUPPLIERS, why, columns, questions=(asked,))
+        return Finding(reading, Role.SUPPLIERS, why, columns, questions=(asked, *_elsewhere(reading, columns)))
     if key is Meaning.STORE:
         columns = mapped(reading, {STORE_ID: Meaning.STORE})
         return Finding(reading, Role.STORES, why, columns | _attributes(reading, set(columns.values())))
@@ -65,6 +65,18 @@ def reference(reading: Reading, key: Meaning, why: str) -> Finding:
         first = next(iter(attributes))  # the likes of an item are those of its category: take the likeliest
         attributes = {CATEGORY if name == first else name: column for name, column in attributes.items()}
     return Finding(reading, Role.ITEMS, why, columns | attributes)
+
+
+def _elsewhere(reading: Reading, columns: Columns) -> tuple[str, ...]:
+    """What is said of suppliers, and is read of stock or items only."""
+    kept = {*columns.values(), reading.name(Meaning.LABEL), reading.name(Meaning.ORDER_DAYS)}
+    numbers = [f"`{c.name}`" for c in reading.table.columns.values() if c.is_number and c.name not in kept]
+    if not numbers:
+        return ()
+    return (
+        f"not used: {', '.join(numbers)}. A lead time stands in the table of stock (`lead_time_days`), "
+        "a pack and a minimum order in that of items, both in units, not in money",
+    )
 
 
 def _attributes(reading: Reading, taken: set[str | Constant]) -> Columns:

@@ -93,3 +93,26 @@ def test_a_list_of_prices_of_which_some_are_reduced_stays_one_of_prices(tmp_path
     plan = proposal_with(tmp_path / "laden", "preise.csv", [header, *rows]).mapping.known_future[0]
     assert plan.columns["price"] == "Preis"
     assert "on_promotion" not in plan.columns
+
+
+@pytest.mark.parametrize(("pack", "least"), [("Packungsgröße", "Mindestbestellmenge"), ("PCB", "Minimum de commande")])
+def test_packs_and_minimum_orders_of_items_are_read(tmp_path: Path, pack: str, least: str) -> None:
+    rows = [("Artikelnr.", pack, least), *((i, 6 * n + 6, 12 * n + 12) for n, i in enumerate(ITEMS))]
+    items = proposal_with(tmp_path / "laden", "artikel.csv", rows).mapping.items
+    assert items is not None
+    assert dict(items.columns) == {"item_id": "Artikelnr.", "case_pack": pack, "minimum_order": least}
+
+
+@pytest.mark.parametrize(
+    ("lead_time", "least"),
+    [("Lieferzeit (Tage)", "Mindestbestellwert"), ("Délai de livraison", "Minimum de commande")],
+)
+def test_what_is_not_read_of_suppliers_is_named_with_its_place(tmp_path: Path, lead_time: str, least: str) -> None:
+    folder = tmp_path / "laden"
+    lines(folder, "artikel.csv", [("Artikelnr.", "Lieferant"), *zip(ITEMS, ("L1", "L1", "L2"), strict=True)])
+    rows: list[tuple[object, ...]] = [("Lieferant", "Firma", lead_time, least), ("L1", "A", 3, 250), ("L2", "B", 5, 90)]
+    proposal = proposal_with(folder, "lieferanten.csv", rows)
+    assert proposal.mapping.suppliers is not None
+    told = [question for question in proposal.questions if question.startswith("lieferanten.csv: ")]
+    assert len(told) == 1
+    assert f"not used: `{lead_time}`, `{least}`. A lead time stands in the table of stock" in told[0]
