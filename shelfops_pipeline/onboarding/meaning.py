@@ -120,7 +120,8 @@ def _allowed(column: Column, meaning: Meaning) -> float:
     if meaning in _NUMBERS:
         return float(column.is_number) * (0.8 if column.is_flag and column.n_distinct > 1 else 1.0)
     if meaning is Meaning.PRICE:
-        shop = column.is_integer and "pv" in tokens(column.name)  # prix de vente, but also punto vendita
+        words = set(tokens(column.name))  # PV: prix de vente, but also punto vendita
+        shop = "pv" in words and not words & {"ttc", "ht"} and all(text.isdigit() for text in column.values)
         return float(column.is_number and (not column.is_flag or len(column) < 3) and not shop)
     if meaning in _IDS:
         return float(not (column.is_number and not column.is_integer))

@@ -44,6 +44,7 @@ def test_a_quantity_that_is_called_stock_is_stock(tmp_path: Path, file: str, col
         ("Prix d'achat HT", "PV TTC"),
         ("Prix de revient", "Prix de vente"),
         ("PA HT", "PV"),
+        ("Prix d'achat", "PV HT"),
         ("Preis EK", "VK-Preis"),
         ("Einkaufspreis", "Verkaufspreis"),
         ("Cost price", "Selling price"),
@@ -51,8 +52,11 @@ def test_a_quantity_that_is_called_stock_is_stock(tmp_path: Path, file: str, col
         ("Prezzo di acquisto", "Prezzo"),
     ],
 )
-def test_what_an_item_is_bought_for_is_its_cost_and_not_its_price(tmp_path: Path, cost: str, price: str) -> None:
-    rows = [("Artikelnr.", cost, price), *((i, f"{n + 1},50", f"{n + 2},99") for n, i in enumerate(ITEMS))]
+@pytest.mark.parametrize("cents", ["99", "00"])
+def test_what_an_item_is_bought_for_is_its_cost_and_not_its_price(
+    tmp_path: Path, cost: str, price: str, cents: str
+) -> None:
+    rows = [("Artikelnr.", cost, price), *((i, f"{n + 1},50", f"{n + 2},{cents}") for n, i in enumerate(ITEMS))]
     items = proposal_with(tmp_path / "laden", "artikel.csv", rows).mapping.items
     assert items is not None
     assert dict(items.columns) == {"item_id": "Artikelnr.", "cost": cost, "price": price}
